@@ -14,6 +14,7 @@ import { withObjects } from "./sessions/attachments/object-reads.ts";
 import type { AttachmentStore } from "./domain/attachments/attachment-store.ts";
 import { Core } from "./sessions/core/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
+import { withInputErrors } from "./files/bytes.ts";
 import { makeDurably, withFileErrors, removeAbandoned } from "./files/durable-file.ts";
 import { resolveOptions } from "./sessions/options/options.ts";
 import { guardTarget } from "./files/target-file.ts";
@@ -238,7 +239,8 @@ const restoreNames: OptionNames<RestoreStoreOptions> = {
  * Restores everything in a backup into a store, each session completely or not at all, and checks it there. Existing
  * sessions are left alone, so an aborted restore can be run again. The backup is read to its end before anything is
  * written.
- * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `store_invalid` for an incomplete backup, and the store's
+ * @throws SessionError `argument_invalid` for a file that does not exist or cannot be read, `snapshot_invalid`,
+ *   `snapshot_newer`, `store_invalid` for an incomplete backup, and the store's
  */
 export async function restoreStore(path: string, url: string, options: RestoreStoreOptions = {}): Promise<CopyReport> {
   guardNames(options, "options", restoreNames);
@@ -258,7 +260,7 @@ export async function restoreStore(path: string, url: string, options: RestoreSt
 }
 
 async function headOf(file: string): Promise<Buffer> {
-  return await withFileErrors(file, async () => {
+  return await withInputErrors(file, async () => {
     await using handle = await open(file);
     const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(16) });
     return buffer.subarray(0, bytesRead);

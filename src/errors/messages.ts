@@ -24,7 +24,7 @@ type Message<Details> = (details: Details, caused: string) => string;
 /** The message of each code, in the order of the table of codes. */
 export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code]> } = {
   // Arguments of the caller
-  argument_invalid: describeArgument,
+  argument_invalid: (d, caused) => describeMismatch(d.name, d, d.expected === "readable_file" ? caused : ""),
   id_invalid: describeArgument,
   duration_invalid: describeArgument,
   range_invalid: (d) =>

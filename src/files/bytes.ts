@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 
 /** Maximum compression ratio: no conversation packs so well, so a higher one is a decompression bomb. */
@@ -50,6 +51,40 @@ export async function* unpacked(
     if (!String((error as NodeJS.ErrnoException).code).startsWith("Z_")) throw error;
     throw new SessionError("snapshot_invalid", { source, expected: "gzip" }, { cause: error });
   }
+}
+
+/**
+ * Reads a file that the caller names.
+ * @throws SessionError `argument_invalid` with the name of a file that does not exist or cannot be read; errors that are not
+ *   of the file system pass
+ */
+export async function withInputErrors<T>(file: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw inputError(file, error);
+  }
+}
+
+/** The bytes of a file that the caller names. @throws SessionError as {@link withInputErrors} */
+export async function* inputBytes(file: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* createReadStream(file, defined({ signal }));
+  } catch (error) {
+    throw inputError(file, error);
+  }
+}
+
+function inputError(name: string, cause: unknown): unknown {
+  const { code = "", syscall } = cause as NodeJS.ErrnoException;
+  if (cause instanceof SessionError || syscall === undefined) return cause;
+  const expected = isMissingFile(code) ? "existing_file" : "readable_file";
+  return new SessionError("argument_invalid", { name, expected }, { cause });
+}
+
+/** True for the codes of the file system that say that there is no such file. */
+export function isMissingFile(code: string): boolean {
+  return ["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(code);
 }
 
 /** A range of bytes; `end` is behind the last one. */

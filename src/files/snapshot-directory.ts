@@ -5,6 +5,7 @@ import { parseId } from "../domain/values/ids.ts";
 import { pageNames, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
+import { withInputErrors } from "./bytes.ts";
 import { withFileErrors, removeDurably, writeDurably } from "./durable-file.ts";
 import { fileNameOf } from "./file-name.ts";
 import { parseLimit, parseOneOf } from "../sessions/options/arguments.ts";
@@ -69,7 +70,8 @@ export class SnapshotDirectory {
 
   /**
    * Loads a snapshot, for `sessions.restore`.
-   * @throws SessionError `snapshot_not_found`, `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`
+   * @throws SessionError `snapshot_not_found`, `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`,
+   *   `argument_invalid` for a file that cannot be read
    */
   async load(id: string): Promise<SessionSnapshot> {
     const file = this.#fileOf(id);
@@ -137,13 +139,13 @@ export class SnapshotDirectory {
 
 /**
  * Loads a snapshot file, and checks that it is complete and unaltered.
- * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `store_unavailable` if the file does
- *   not exist
+ * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `argument_invalid` if the file does
+ *   not exist or cannot be read
  */
 export async function loadSnapshot(file: string, sessions: Sessions): Promise<SessionSnapshot> {
   const { limits } = sessions;
   const bytesMax = limits.snapshotBytesMax;
-  return await withFileErrors(file, async () => {
+  return await withInputErrors(file, async () => {
     await using handle = await open(file);
     const { size } = await handle.stat();
     // Checked before reading, as the file may exceed the memory.

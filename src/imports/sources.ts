@@ -4,7 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { SessionError } from "../errors.ts";
-import { unpacked } from "../files/bytes.ts";
+import { isMissingFile, unpacked } from "../files/bytes.ts";
 import { asUtf8, guardText, isZip } from "./encodings.ts";
 
 /** A file, an entry of an archive, or standard input. */
@@ -53,7 +53,7 @@ async function sourcesAt(path: string): Promise<readonly ImportSource[]> {
     if (found.isFile() && (await isZip(path))) return await entriesIn(path);
     return [fileSource(path, found.isFile() ? found.size : undefined)];
   } catch (cause) {
-    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes((cause as NodeJS.ErrnoException).code ?? ""))
+    if (isMissingFile((cause as NodeJS.ErrnoException).code ?? ""))
       throw new SessionError("argument_invalid", { name: path, expected: "existing_file" }, { cause });
     return [brokenSource(path, unreadable(path, cause))];
   }

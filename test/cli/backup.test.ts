@@ -91,7 +91,7 @@ test("a file that is no backup, or a damaged one, is refused, and nothing is res
     return stderr;
   };
   const bad = join(place.folder, "bad");
-  assert.match(await restore(bad), /store_unavailable/);
+  assert.match(await restore(bad), /bad does not exist \[not_found\]/);
   writeFileSync(bad, "");
   assert.match(await restore(bad), /snapshot_invalid/);
   writeFileSync(bad, '{"id":"x","messages":[]}\n');

@@ -8,7 +8,9 @@ import { DatabaseSync } from "node:sqlite";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { defined } from "../../src/domain/values/defined.ts";
-import { openSessions } from "../../src/index.ts";
+import { exitCodeOf } from "../../src/cli/terminal/failure.ts";
+import { errorCodes, type ErrorCode } from "../../src/errors/codes.ts";
+import { openSessions, SessionError } from "../../src/index.ts";
 import { setUp, Workplace } from "./command-line.ts";
 
 const brokenFiles: readonly (readonly [title: string, text: string, message: RegExp])[] = [
@@ -349,4 +351,33 @@ test("a command that waits for a database without a free connection says so, on 
       `still waiting for the store postgres://127.0.0.1:${port}/app: it is away, locked, without a free connection, or being migrated; the command continues\n`,
     );
   }
+});
+
+test("each error of something that is not found is exit code 3", async () => {
+  const codes = Object.keys(errorCodes).filter((code) => code.endsWith("_not_found")) as ErrorCode[];
+  assert(codes.includes("branch_not_found"));
+  for (const code of codes) assert.equal(exitCodeOf(new SessionError(code, {} as never)), 3, code);
+});
+
+test("an input file that does not exist is exit code 3, and one that cannot be read is 2: the store is no part of it", async () => {
+  await using place = await Workplace.open({ PERDURE_SECRET: "s".repeat(40) });
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  await sessions.create({ id: "chat" });
+  await sessions.close();
+  for (const command of [
+    (file: string) => ["attachments", "add", "chat", file],
+    (file: string) => ["write", "chat", file],
+    (file: string) => ["backup", "restore", file, "--store", "sqlite:restored.db"],
+    (file: string) => ["erase", "--user", "ada", "--verify", file],
+    (file: string) => ["import", "--from", `sqlite:${file}`, "--table", "chats"],
+  ]) {
+    const missing = await place.run(command("no-such-file"));
+    assert.match(missing.stderr, /^perdure: \S*no-such-file does not exist \[not_found\]\n$/, command("").join(" "));
+    assert.equal(missing.code, 3, command("").join(" "));
+    if (command("").includes("--from")) continue;
+    const folder = await place.run(command("."));
+    assert.match(folder.stderr, /cannot be read: EISDIR[^\n]*\[argument_invalid\]\n$/, command("").join(" "));
+    assert.equal(folder.code, 2, command("").join(" "));
+  }
+  assert(!existsSync(join(place.folder, "restored.db")));
 });

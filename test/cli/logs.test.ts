@@ -152,7 +152,7 @@ test("a bad write is a typed error with its exit code, and nothing is written", 
   assert.equal((await session.refresh()).version, version);
   assert.equal(errorOf(await write("missing", facts(), "--json")), "session_not_found");
   const noFile = await place.run(["write", "bad", "no-such-file.json", "--json"]);
-  assert.deepEqual([noFile.code, errorOf(noFile)], [1, "store_unavailable"]);
+  assert.deepEqual([noFile.code, errorOf(noFile)], [3, "not_found"]);
 });
 
 test("bad options of logs are wrong usage, and a missing session is not found", async () => {

@@ -1,5 +1,4 @@
 /** Commands of the attachments of a session: list them, save one to a file, add a file. */
-import { createReadStream } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { addAbortSignal } from "node:stream";
@@ -8,7 +7,8 @@ import { moveAttachments } from "../../admin.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { counted } from "../../errors/counted.ts";
-import { withFileErrors, writeDurably } from "../../files/durable-file.ts";
+import { inputBytes } from "../../files/bytes.ts";
+import { writeDurably } from "../../files/durable-file.ts";
 import { guardTarget } from "../../files/target-file.ts";
 import type { Attachment } from "../../index.ts";
 import { bareCommand, examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
@@ -139,14 +139,11 @@ async function add(id: string, file: string, { json, type, name, ...options }: A
       type: type ?? types[extname(file).toLowerCase()] ?? "application/octet-stream",
       ...defined({ name: name ?? (file === "-" ? undefined : basename(file)) }),
     };
-    const put = async (): Promise<void> => {
-      const source = addAbortSignal(signal, file === "-" ? process.stdin : createReadStream(file));
-      const added = await session.attachments.put(source, facts);
-      // Stdout has only the hash, for pipes.
-      if (json !== true) writeLine(added.hash);
-      report({ session: id, ...added }, `session ${id} has attachment ${added.hash}`, { json });
-    };
-    await (file === "-" ? put() : withFileErrors(file, put));
+    const source = file === "-" ? addAbortSignal(signal, process.stdin) : inputBytes(file, signal);
+    const added = await session.attachments.put(source, facts);
+    // Stdout has only the hash, for pipes.
+    if (json !== true) writeLine(added.hash);
+    report({ session: id, ...added }, `session ${id} has attachment ${added.hash}`, { json });
   });
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { Option, type Command } from "commander";
 import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
@@ -20,6 +20,7 @@ import {
   type References,
 } from "../../admin.ts";
 import { counted } from "../../errors/counted.ts";
+import { withInputErrors } from "../../files/bytes.ts";
 import { currentReceipt } from "../../sessions/erasure/erasure-receipt.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
@@ -73,7 +74,7 @@ async function erase({ dryRun, withForks, verify, json, ...options }: EraseOptio
   await untilSignalled(async (signal) => {
     await using sessions = await openForErasure({ url, ...options, ...defined({ dryRun, verify }) });
     if (verify !== undefined) {
-      const receipt = readReceipt(verify);
+      const receipt = await readReceipt(verify);
       const valid = verifyErasure(sessions, receipt, erased);
       if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${shown}, or it was altered`);
       const { legalHold, sharedForks } = currentReceipt(receipt);
@@ -136,9 +137,10 @@ async function openForErasure({
   );
 }
 
-function readReceipt(file: string): ErasureReceipt | ErasureReceiptFormat1 {
+async function readReceipt(file: string): Promise<ErasureReceipt | ErasureReceiptFormat1> {
+  const text = await withInputErrors(file, () => readFile(file, "utf8"));
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as ReturnType<typeof readReceipt>;
+    return JSON.parse(text) as ErasureReceipt | ErasureReceiptFormat1;
   } catch (error) {
     throw new CliError("usage", `${file} cannot be read as a receipt: ${String(error)}`);
   }

@@ -1,7 +1,7 @@
 /** Prints failures, and maps them to exit codes. */
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
-import { SessionError, type ErrorCode } from "../../errors.ts";
+import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import { CliError } from "./cli-error.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { jsonLine, note } from "./output.ts";
@@ -31,6 +31,8 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   document_not_found: exitCodes.notFound,
   attachment_not_found: exitCodes.notFound,
   stream_not_found: exitCodes.notFound,
+  branch_not_found: exitCodes.notFound,
+  share_not_found: exitCodes.notFound,
   session_exists: exitCodes.conflict,
   legal_hold: exitCodes.conflict,
   conflict: exitCodes.conflict,
@@ -48,12 +50,18 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
 };
 
 export function exitCodeOf(error: unknown): number {
+  if (isMissingFile(error)) return exitCodes.notFound;
   if (error instanceof SessionError) return ofCode[error.code as ErrorCode] ?? exitCodes.failed;
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
   if (error instanceof CliError && error.code === "not_found") return exitCodes.notFound;
   if (error instanceof CliError && error.code === "receipt_invalid") return exitCodes.failed;
   if (error instanceof CommanderError || error instanceof CliError) return exitCodes.usage;
   return exitCodes.failed;
+}
+
+/** True for a file that a command is to read, and that does not exist. */
+function isMissingFile(error: unknown): boolean {
+  return hasCode(error, "argument_invalid") && error.details.expected === "existing_file";
 }
 
 /** Print one line on stderr: for people, or with `json` for programs. `PERDURE_DEBUG` adds the stack. */
@@ -78,6 +86,7 @@ function describe(error: unknown): { code: string; message: string; details: obj
       .map((line) => line.trim())
       .join(" "),
   );
+  if (isMissingFile(error)) return { code: "not_found", message, details: {} };
   if (error instanceof SessionError) return { code: error.code, message, details: error.details };
   if (error instanceof CliError) return { code: error.code, message, details: {} };
   if (error instanceof CommanderError) return { code: "usage", message: message.replace(/^error: /, ""), details: {} };

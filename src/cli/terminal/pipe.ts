@@ -1,8 +1,7 @@
-import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { addAbortSignal } from "node:stream";
 import { defaultLimits } from "../../domain/values/limits.ts";
-import { withFileErrors } from "../../files/durable-file.ts";
+import { inputBytes } from "../../files/bytes.ts";
 import { CliError } from "./cli-error.ts";
 
 /** The questions of a pipe or a file, one a line; a line that ends in a backslash continues in the next one. */
@@ -35,23 +34,20 @@ export async function textOfPipe(signal: AbortSignal): Promise<string> {
 
 /**
  * The whole text of a file, or of stdin for `-`.
- * @throws CliError if it has more bytes; SessionError `store_unavailable` for a file that cannot be read
+ * @throws CliError if it has more bytes; SessionError `argument_invalid` for a file that does not exist or cannot be read
  */
 export async function textOfFile(
   file: string,
   { signal, bytesMax }: { readonly signal: AbortSignal; readonly bytesMax: number },
 ): Promise<string> {
-  const source = file === "-" ? process.stdin : createReadStream(file);
+  const source = file === "-" ? addAbortSignal(signal, process.stdin) : inputBytes(file, signal);
   const name = file === "-" ? "the text on stdin" : file;
-  const read = async (): Promise<string> => {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    for await (const part of addAbortSignal(signal, source)) {
-      bytes += (part as Buffer).length;
-      if (bytes > bytesMax) throw new CliError("usage", `${name} is over ${bytesMax} bytes; send less`);
-      parts.push(part as Buffer);
-    }
-    return Buffer.concat(parts).toString("utf8");
-  };
-  return file === "-" ? await read() : await withFileErrors(file, read);
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of source) {
+    bytes += (part as Buffer).length;
+    if (bytes > bytesMax) throw new CliError("usage", `${name} is over ${bytesMax} bytes; send less`);
+    parts.push(part as Buffer);
+  }
+  return Buffer.concat(parts).toString("utf8");
 }

@@ -7,8 +7,8 @@ import { formNames, formsNamed } from "../../imports/forms/form-choice.ts";
 import { conversationFormats } from "../../imports/forms/registry.ts";
 import { fileItems } from "../../imports/file-items.ts";
 import type { ReadFile } from "../../imports/import-items.ts";
-import { sourcesOf, type ImportSource } from "../../imports/sources.ts";
-import { hasCode, type Sessions } from "../../index.ts";
+import { sourcesOf } from "../../imports/sources.ts";
+import { hasCode, SessionError, type Sessions } from "../../index.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { reportSkipped } from "./copy.ts";
 import { readAhead } from "./read-ahead.ts";
@@ -87,7 +87,7 @@ async function importAll(
   // A wrong agent, form or path makes no store.
   if (agent !== undefined) parseNewId(agent, "agent");
   formsNamed(conversationFormats, format);
-  const sources = await sourcesOfPaths(paths);
+  const sources = await sourcesOf(paths, process.stdin);
   await untilSignalled(async (signal) => {
     await using table = hasTable ? await tableOf(from, name) : undefined;
     const columns = table && tableColumnsOf(name ?? "", table.columns);
@@ -150,24 +150,13 @@ async function importAll(
   });
 }
 
-/** @throws CliError for a path that does not exist */
-async function sourcesOfPaths(paths: readonly string[]): Promise<readonly ImportSource[]> {
-  try {
-    return await sourcesOf(paths, process.stdin);
-  } catch (error) {
-    if (hasCode(error, "argument_invalid") && error.details.expected === "existing_file")
-      throw new CliError("not_found", `${printable(error.details.name)} does not exist`);
-    throw error;
-  }
-}
-
-/** @throws CliError for a file that does not exist, as for the path of a file to import */
+/** @throws SessionError `argument_invalid` for a file that does not exist, as for the path of a file to import */
 async function tableOf(from: string, name: string): Promise<Table> {
   try {
     return await openTable(from, name);
   } catch (error) {
     if (hasCode(error, "store_unavailable") && error.details.problem === "file_missing")
-      throw new CliError("not_found", `${printable(from)} does not exist`);
+      throw new SessionError("argument_invalid", { name: from, expected: "existing_file" }, { cause: error });
     throw error;
   }
 }
