@@ -343,6 +343,43 @@ test("parallel calls create no more conversations of a guest than it may have", 
   assert.equal((await mine.list()).items.length, 3);
 });
 
+test("a device opens no new session beside as many conversations as a guest may have", async () => {
+  await using here = place({ limits: { conversationsMax: 2 } });
+  const { devices } = here.sessions;
+  const device = randomUUID();
+  const mine = here.sessions.conversations({ device });
+  const current = await devices.open(device);
+  await mine.create();
+  await mine.remove(current.id);
+  const { id } = await mine.create();
+  await assert.rejects(devices.open(device), { code: "conversations_exceeded" });
+  await mine.remove(id);
+  // Another process creates one between the count and the commit.
+  const other = here.another({ secret, limits: { conversationsMax: 2 } });
+  beforeCommit(here, () => other.conversations({ device }).create());
+  await assert.rejects(devices.open(device), { code: "conversations_exceeded" });
+  assert.equal((await mine.list()).items.length, 2);
+  await mine.remove((await mine.list()).items[0]?.id ?? "");
+  assert.equal((await devices.open(device)).id, current.id);
+});
+
+test("a device that shares a session begins it again only where its owner may have one more", async () => {
+  await using here = place({ limits: { conversationsMax: 2 } });
+  const { devices } = here.sessions;
+  const [owner, friend] = [randomUUID(), randomUUID()];
+  const shared = await devices.open(owner);
+  await devices.link(friend, (await devices.linkCode(owner)).code);
+  await shared.end();
+  const theirs = here.sessions.conversations({ device: owner });
+  const { id } = await theirs.create();
+  const other = here.another({ secret, limits: { conversationsMax: 2 } });
+  beforeCommit(here, () => other.conversations({ device: owner }).create());
+  await assert.rejects(devices.open(friend), { code: "conversations_exceeded" });
+  await theirs.remove(id);
+  assert.equal((await devices.open(friend)).id, shared.id);
+  await assert.rejects(theirs.create(), { code: "conversations_exceeded" });
+});
+
 test("a device names no user of a new conversation", async () => {
   await using here = place();
   const device = randomUUID();

@@ -15,7 +15,6 @@ import {
   conversationInfo,
   conversationPage,
   conversationStates,
-  countGuests,
   findConversation,
   type ConversationInfo,
   type ConversationPage,
@@ -35,6 +34,7 @@ import type { Core } from "./core/core.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
+import { guardGuestSessions } from "./devices/guest-sessions.ts";
 import { guardDeviceOptions, type DeviceOptions } from "./devices/device-route.ts";
 import { Handle } from "./handle/handle.ts";
 import { parseLimit } from "./options/arguments.ts";
@@ -286,10 +286,7 @@ export class Conversations {
   /** The pointer of a guest, written again beside a new session: a claim finds the session, and another secret the device. */
   async #guest({ name, route: { found, pointer } }: GuestReach): Promise<readonly Change[]> {
     const [core, tenant] = [this.#core, this.#tenant];
-    const { conversationsMax } = core.options.limits;
-    const conversations = await countGuests(core, tenant, name);
-    if (conversations >= conversationsMax)
-      throw new SessionError("conversations_exceeded", { tenant, conversations, conversationsMax });
+    await guardGuestSessions(core, tenant, name);
     const own: Pointer = pointer ?? { kind: "own", session: name };
     const marks = pointer === undefined ? await deviceMarks(core, tenant, { name, found }) : [];
     return [pointerChange(core, internalKey(tenant, name), found, own), ...marks];

@@ -82,7 +82,8 @@ export class Devices {
 
   /**
    * The session of a device. It is created if there is none, and reset if it has expired or ended.
-   * @throws SessionError `id_invalid` if the id is not one that `deviceIds` of `openSessions` allows, `secret_missing`, and as `create`
+   * @throws SessionError `id_invalid` if the id is not one that `deviceIds` of `openSessions` allows, `secret_missing`,
+   *   `conversations_exceeded` for a new session of a device without a user, and as `create`
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("devices.open", () => {

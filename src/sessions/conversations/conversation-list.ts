@@ -92,12 +92,6 @@ export function conversationInfo(record: SessionRecord): ConversationInfo {
   };
 }
 
-/** The number of live sessions that a guest device has. */
-export async function countGuests(core: Core, tenant: string, guest: string): Promise<number> {
-  const { now } = await core.store.instances([]);
-  return await core.store.count({ tenant, guest, states: conversationStates, now });
-}
-
 /** The conversation of this id; undefined for one that the owner does not reach, or that is not live. */
 export async function findConversation(
   core: Core,

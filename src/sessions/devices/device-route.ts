@@ -6,15 +6,17 @@
  * is not the device's any more, and the device gets a new one. A session is created in one commit with the pointer to it: a
  * concurrent change of the pointer finds the session, and each session has a pointer to it.
  */
-import type { Change } from "../../domain/record/change.ts";
+import { unchanged, type Change } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { touchSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
+import { guestDeviceOf } from "../../domain/values/device.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
+import { guardGuestSessions } from "./guest-sessions.ts";
 import { userNames } from "../core/keyed-hash.ts";
 import { knownNames } from "./device-names.ts";
 import { deviceMarks } from "./device-traces.ts";
@@ -106,7 +108,29 @@ export function answeringSession({ record, user }: DeviceRoute): SessionRecord |
   return record?.user === user && record.openTurn !== null && record.waiting === null ? record : undefined;
 }
 
-/** The session at the end of the route. It is created if there is none, and reset if it has expired or ended. */
+/**
+ * Refuses a new session of a guest that has as many conversations as it may. Returns what the commit with the session needs for
+ * that: the pointer of the device that owns the session, where this device shares it.
+ * @throws SessionError `conversations_exceeded`
+ */
+async function guestRoom(core: Core, tenant: string, route: DeviceRoute): Promise<readonly Change[]> {
+  const { last, user, session } = route;
+  const guest = guestDeviceOf(session);
+  if (user !== null || guest === undefined || ownSession(core, route) !== undefined) return [];
+  if (guest === last.name) {
+    // Each session of a guest is created with a pointer: a new device has none, and its first visit counts nothing.
+    if (last.found !== undefined) await guardGuestSessions(core, tenant, guest);
+    return [];
+  }
+  const owner = await core.find(internalKey(tenant, guest));
+  await guardGuestSessions(core, tenant, guest);
+  return owner === undefined ? [] : [unchanged(owner.record)];
+}
+
+/**
+ * The session at the end of the route. It is created if there is none, and reset if it has expired or ended.
+ * @throws SessionError `conversations_exceeded`
+ */
 export async function openRoute(
   core: Core,
   tenant: string,
@@ -126,7 +150,9 @@ export async function openRoute(
       // Pointers in the fallback would never change, and would neither be replayed nor swept.
       const kind = last.pointer?.kind === "linked" ? "linked" : "own";
       const lapsed = last.pointer === undefined ? await deviceMarks(core, tenant, last) : [];
-      const beside = core.isFallback ? [] : [pointTo(route.session, kind), ...lapsed];
+      const beside = core.isFallback
+        ? []
+        : [pointTo(route.session, kind), ...lapsed, ...(await guestRoom(core, tenant, route))];
       const handle = await ensureFound(core, { fresh, record, beside }, { onExpired: "reset", onEnded: "reset" });
       if (handle?.record.user === user) return handle;
     } else {
