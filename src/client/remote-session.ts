@@ -1,7 +1,7 @@
 import type { Answer } from "../domain/turns/answer.ts";
 import { sortableId } from "../domain/values/ids.ts";
 import { parseDuration } from "../domain/values/duration.ts";
-import { parseArray } from "../domain/values/invalid-argument.ts";
+import { guardNumber, parseArray } from "../domain/values/invalid-argument.ts";
 import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
@@ -292,6 +292,7 @@ export class RemoteSession implements OverHttp {
   }
 
   #outOf(turn: number): SessionError {
+    guardNumber(turn, "turn");
     return new SessionError("range_invalid", { name: "turn", from: turn, to: this.#seen.turn });
   }
 

@@ -453,7 +453,7 @@ const ofAdmin: Calls<InMemory> = {
   removeSession: async (place) => (await session(place), { of: admin, args: [place.sessions, "s"] }),
   restoreStore: () => ({
     of: admin,
-    args: ["/nowhere/backup", "memory:", { skipDamaged: true, limits: {}, onProgress }],
+    args: [import.meta.filename, "memory:", { skipDamaged: true, limits: {}, onProgress }],
   }),
   stats: ({ sessions }) => ({ of: admin, args: [sessions, { by: ["agent"], since: new Date(0), limit: 1 }] }),
   sweep: ({ sessions }) => ({
@@ -515,3 +515,44 @@ for (const [name, [module, calls]] of Object.entries({
   for (const [method, make] of Object.entries(calls))
     test(`${name}: ${method} refuses wrong arguments`, async () => await walk(open, method, make));
 }
+
+test("a number of a turn or of an entry that is no number is named with its value, and not as a range", async () => {
+  await using place = open();
+  const one = await branched(place);
+  const text = "1" as unknown as number;
+  const { hash } = await one.attachments.put(Buffer.from("bytes"), { type: "text/plain" });
+  const wrong: Readonly<Record<string, () => unknown>> = {
+    pin: () => one.pin(text),
+    unpin: () => one.unpin(text),
+    leaveOut: () => one.leaveOut(text),
+    takeIn: () => one.takeIn(text),
+    rate: () => one.rate(text, { rating: "up" }),
+    truncate: () => one.truncate(text),
+    edit: () => one.edit(text, "q"),
+    regenerate: () => one.regenerate({ turn: text }),
+    branches: () => one.branches({ at: text }),
+    summarize: () => one.summarize({ to: text }),
+    fork: () => one.fork({ at: text }),
+    "turns from": () => Array.fromAsync(one.turns({ from: text })),
+    "turns to": () => Array.fromAsync(one.turns({ to: text })),
+    events: () => Array.fromAsync(one.events({ from: text })),
+    entries: () => Array.fromAsync(one.log("notes").entries({ from: text })),
+    "write of turns": () => one.write({ turns: { from: text, turns: [] }, onto: one.info.version }),
+    "write of a log": () => one.write({ logs: { notes: { from: text, entries: [] } }, onto: one.info.version }),
+    attachment: async () => await Array.fromAsync(await one.attachments.open(hash, { from: text })),
+    switchTo: () => one.switchTo(1 as unknown as string),
+    removeBranch: () => one.removeBranch(1 as unknown as string),
+    compare: () => one.compare(1 as unknown as string, "2"),
+  };
+  for (const [name, call] of Object.entries(wrong)) {
+    const error: unknown = await Promise.resolve()
+      .then(call)
+      .catch((thrown: unknown) => thrown);
+    assert(library.hasCode(error, "argument_invalid"), `${name}: ${String(error)}`);
+    assert.match(
+      error.message,
+      /^(turn|after|query\.at|to|from|at|\S+\.from) is "1"; expected a whole number|^branch is 1; expected a text/,
+      name,
+    );
+  }
+});

@@ -1,3 +1,4 @@
+import { guardNumber } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type {
@@ -57,6 +58,8 @@ export class RemoteAttachments {
   async open(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
     guardNames(range, "range", rangeNames);
     const { from = 0, to } = range;
+    guardNumber(from, "from", 0);
+    if (to !== undefined) guardNumber(to, "to", 0);
     if (!isOrdered(from, to)) throw new SessionError("range_invalid", { from, to: to ?? from });
     // No header names zero bytes.
     const isNamed = (from > 0 || to !== undefined) && to !== from - 1;

@@ -36,6 +36,14 @@ export function parseArray<Item>(items: readonly Item[], name: string): readonly
   throw invalidArgument(name, items, { expected: "array" });
 }
 
+/**
+ * Refuses a value of another type than a number, before it is compared with the bounds of a range.
+ * @throws SessionError `argument_invalid`
+ */
+export function guardNumber(value: number, name: string, min: number = 1): void {
+  if (typeof value !== "number") throw invalidArgument(name, value, { expected: "whole_number", min });
+}
+
 /** Epoch ms of a date. @throws SessionError `argument_invalid` */
 export function parseInstant(date: Date, name: string): number {
   const ms = date instanceof Date ? date.getTime() : Number.NaN;

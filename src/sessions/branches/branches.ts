@@ -17,7 +17,7 @@ import { sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { appendTruncatedUsage, TruncatedSums, type TruncatedUsage } from "../../domain/turns/truncated-usage.ts";
 import { readTurn, turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { guardNumber, invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 import { visitSoon } from "../attachments/removal.ts";
@@ -90,6 +90,7 @@ async function knownMoment({ core, record }: Handle): Promise<Moment | undefined
 export async function branchesOn(handle: Handle, query: BranchQuery): Promise<readonly Branch[]> {
   guardNames(query, "query", queryNames);
   const { at } = query;
+  if (at !== undefined) guardNumber(at, "query.at");
   const moment = await momentOf(handle);
   const { record, tree } = moment;
   if (at === undefined) return listed(moment);

@@ -2,7 +2,7 @@
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { guardNumber, invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import type { LogRange } from "../../store/store.ts";
 import type { Handle } from "../handle/handle.ts";
@@ -99,6 +99,8 @@ async function* readEntries(
   guardNames(range, "range", rangeNames);
   const { last, from = 1, to = Number.MAX_SAFE_INTEGER, order = "ascending" } = range;
   parseOneOf(order, "order", orders);
+  guardNumber(from, "from");
+  guardNumber(to, "to");
   const isWhole = Number.isSafeInteger(from) && Number.isSafeInteger(to);
   if (!isWhole || from < 1 || to < from) throw new SessionError("range_invalid", { from, to });
   if (last !== undefined && (range.from !== undefined || range.to !== undefined))

@@ -20,7 +20,7 @@ import { guardNoneReplaced } from "../../domain/turns/replaced-turns.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import { invalidArgument, invalidText, parseFunction } from "../../domain/values/invalid-argument.ts";
+import { guardNumber, invalidArgument, invalidText, parseFunction } from "../../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { markOf } from "../../domain/writes/named-logs.ts";
 import { SessionError } from "../../errors.ts";
@@ -49,6 +49,7 @@ export async function summarizeOn(handle: Handle, options: SummarizeOptions): Pr
   guardNames(options, "options", summarizeNames);
   const { core } = handle;
   const { agent: named, signal = new AbortController().signal } = options;
+  if (options.to !== undefined) guardNumber(options.to, "to");
   if (options.summarizer !== undefined) parseFunction(options.summarizer, "summarizer");
   if (named !== undefined) core.agent(parseId(named, "agent"));
   const { record } = await handle.peek();
@@ -124,6 +125,7 @@ async function withoutGone(handle: Handle, record: SessionRecord, memory: TurnMe
 
 /** @throws SessionError `range_invalid` where there is no such turn */
 async function turnOn(handle: Handle, record: SessionRecord, seq: number): Promise<Turn> {
+  guardNumber(seq, "turn");
   const last = headOf(record, "turns");
   const isWithin = Number.isSafeInteger(seq) && seq >= 1 && seq <= last;
   const turn = isWithin ? await new KnownTurns(handle.core, record).at(seq) : undefined;

@@ -1,4 +1,5 @@
 /** Deletes the turns after a turn. */
+import { guardNumber } from "../../domain/values/invalid-argument.ts";
 import { isShared } from "../../domain/branches/branching.ts";
 import { guardSeen, sessionIds } from "../../domain/record/guards.ts";
 import { truncateTurns } from "../../domain/turns/turns.ts";
@@ -13,6 +14,7 @@ import { readTruncated } from "../turns/entry-reader.ts";
 
 /** @throws SessionError as `Session.truncate` */
 export async function truncateOn(handle: Handle, after: number): Promise<void> {
+  guardNumber(after, "after", 0);
   // A turn that a dead writer left open is sealed first, so that its messages are counted.
   await handle.recoverAbandoned();
   const head = handle.seenTurn;

@@ -1,3 +1,4 @@
+import { guardNumber } from "../../domain/values/invalid-argument.ts";
 import { parseFileName, parseHash, parseMediaType, type Attachment } from "../../domain/attachments/attachment.ts";
 import { partOf } from "../../domain/attachments/reference-url.ts";
 import type { Value } from "../../domain/values/codec.ts";
@@ -136,6 +137,8 @@ function guardRange(range: RangeOfAttachment): void {
 /** @throws SessionError `range_invalid` */
 function spanOf({ from = 0, to }: AttachmentRange, { length }: Attachment): ByteSpan {
   const last = to ?? length - 1;
+  guardNumber(from, "from", 0);
+  guardNumber(last, "to", 0);
   const isWhole = Number.isSafeInteger(from) && Number.isSafeInteger(last);
   if (isWhole && from >= 0 && last >= from - 1 && last < length) return { from, to: last };
   throw new SessionError("range_invalid", { from, to: last, length });

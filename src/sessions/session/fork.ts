@@ -17,6 +17,7 @@ import { messagesUpTo } from "../handle/kept-turns.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { sharedMarks } from "../marks/shared-marks.ts";
 import { ForkedLogs } from "./forked-logs.ts";
+import { guardNumber } from "../../domain/values/invalid-argument.ts";
 import { agentId } from "./opening.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
@@ -34,6 +35,7 @@ const optionNames: OptionNames<ForkOptions> = { at: true, as: true };
 export async function forkOn(handle: Handle, options: ForkOptions): Promise<Handle> {
   guardNames(options, "options", optionNames);
   const { at, as } = options;
+  if (at !== undefined) guardNumber(at, "at", 0);
   const { core } = handle;
   core.guardOpen();
   const id = parseNewId(as ?? agentId(core, handle.record.agent), "sessionId");

@@ -8,7 +8,7 @@ import type { Summary } from "../../domain/memory/summary.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import type { Duration } from "../../domain/values/duration.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import { parseFunction } from "../../domain/values/invalid-argument.ts";
+import { guardNumber, parseFunction } from "../../domain/values/invalid-argument.ts";
 import { guardObject } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
@@ -173,6 +173,7 @@ export class Session {
   /** The number before that of a turn. @throws SessionError `range_invalid` */
   #before(turn: number, name: string): number {
     const last = this.#handle.seenTurn;
+    guardNumber(turn, name);
     if (Number.isSafeInteger(turn) && turn >= 1 && turn <= last) return turn - 1;
     throw new SessionError("range_invalid", { name, from: turn, to: last });
   }

@@ -13,7 +13,7 @@ import { treeFor } from "../handle/kept-turns.ts";
 import { readLog } from "../core/log-reader.ts";
 import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
 import { traceCall } from "../tracing/operation.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { guardNumber, invalidArgument } from "../../domain/values/invalid-argument.ts";
 
 /**
  * The last so many entries, of all or of those before a number, or the entries from one number to another, bounds included.
@@ -186,6 +186,8 @@ function guardRange(range: EntryRange): void {
     throw invalidArgument("last", last, { expected: "without_range" });
   }
   const bounds = { from: from ?? 1, to: to ?? Number.MAX_SAFE_INTEGER };
+  guardNumber(bounds.from, "from");
+  guardNumber(bounds.to, "to");
   const wholes = Number.isSafeInteger(bounds.from) && Number.isSafeInteger(bounds.to);
   if (!wholes || bounds.from < 1 || bounds.to < bounds.from) throw new SessionError("range_invalid", bounds);
 }
