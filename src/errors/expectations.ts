@@ -82,10 +82,12 @@ export type Expected =
   | "no_page"
   | "no_parameter"
   | "no_segment_of_dots"
+  | "not_blank"
   | "number"
   | "object"
   | "one_default_agent"
   | "one_of"
+  | "other_branch"
   | "one_session"
   | "one_user"
   | "origin"
@@ -207,11 +209,16 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   no_field: () => "no such field",
   no_page: () => "no such parameter: a stream has no pages",
   no_segment_of_dots: () => 'a path without the segments "." and ".."',
+  not_blank: () => "a text with more than spaces",
   number: ({ min = 0, max }) => (max === undefined ? `a number, ${min} or more` : `a number from ${min} to ${max}`),
   object: () => "an object",
   decision: () => "true, or { refused: a reason }",
   one_default_agent: () => "at most one agent with default: true",
   one_of: ({ known = [] }) => (known.length === 1 ? String(known[0]) : `one of ${known.join(", ")}`),
+  other_branch: ({ known = [] }) =>
+    known.length === 0
+      ? "another branch than the current one, and the session has no other"
+      : `another branch than the current one; switch to ${known.length === 1 ? "" : "one of "}${known.join(", ")} first, then remove it`,
   origin: () => "an origin such as https://chat.example: scheme, host and port, nothing after it",
   outbox: () => '"stateless", or { outbox: "sqlite:FILE" } on a disk of this machine',
   package: () => "an installed package; run npm install",

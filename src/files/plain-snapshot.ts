@@ -6,7 +6,7 @@ import { jsonOf } from "../domain/turns/known-parts.ts";
 import { parseMessages, type Message } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
-import { parseLabels, parseTitle, type Labels } from "../domain/values/labels.ts";
+import { parseLabels, parseStoredTitle, type Labels } from "../domain/values/labels.ts";
 import type { Metadata } from "../domain/record/record.ts";
 import type { Portable } from "../domain/copies/snapshot.ts";
 import type { Core } from "../sessions/core/core.ts";
@@ -68,7 +68,7 @@ export function readPlain(text: string, { source, core }: { readonly source: str
     }),
   };
   const named = judged("state", refuse, () => ({
-    title: parseTitle(title as string | null, "state.title"),
+    title: parseStoredTitle(title as string | null, "state.title"),
     labels: parseLabels(objectOf(labels, "state.labels", refuse) as Labels, "state.labels"),
   }));
   const { portable } = judged("state", refuse, () =>

@@ -170,6 +170,14 @@ for (const id of ["g", undefined]) {
   });
 }
 
+test("a conversation with a title of spaces only has none, and the metadata keeps the text", async () => {
+  await using place = inMemory();
+  const report = await importText(place.sessions, JSON.stringify({ id: "a", title: "  ", messages: [question("Hi")] }));
+  assert.equal(report.restored, 1);
+  const { title, metadata } = (await place.sessions.get("a")).info;
+  assert.deepEqual([title, metadata], [null, { title: "  " }]);
+});
+
 test("a session says what its file says of itself: title, user, times, tokens and model", async () => {
   await using place = inMemory();
   const conversation = {

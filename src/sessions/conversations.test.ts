@@ -380,6 +380,16 @@ test("a device that shares a session begins it again only where its owner may ha
   await assert.rejects(theirs.create(), { code: "conversations_exceeded" });
 });
 
+test("a title of spaces only is refused", async () => {
+  await using here = place();
+  const mine = here.sessions.conversations({ user: "ada" });
+  await assert.rejects(mine.create({ title: "  " }), /title is " {2}"; expected a text with more than spaces/);
+  const session = await mine.create({ title: "kept" });
+  await assert.rejects(mine.rename(session.id, " "), { code: "argument_invalid" });
+  await assert.rejects(session.update({ title: "\u3000" }), { code: "argument_invalid" });
+  assert.deepEqual(await titlesOf(here.sessions, { user: "ada" }), ["kept"]);
+});
+
 test("a device names no user of a new conversation", async () => {
   await using here = place();
   const device = randomUUID();

@@ -45,7 +45,7 @@ export interface ShareInfo {
 
 /** Options of `share`. */
 export interface ShareOptions {
-  /** How long the share is valid, at most a year. @default "7d" */
+  /** How long the share is valid, at most 365 days. @default "7d" */
   readonly ttl?: Duration;
 }
 
@@ -68,7 +68,7 @@ export type SharedNews =
 const optionNames: OptionNames<ShareOptions> = { ttl: true };
 /** A branch that was replaced is not shown. */
 const rangeNames: OptionNames<EntryRange> = { last: true, from: true, to: true, before: true, onUnreadable: true };
-const ttlMaxMs = 366 * 86_400_000;
+const ttlMaxMs = 365 * 86_400_000;
 /** The shares of one session. */
 const sharesMax = 100;
 

@@ -113,7 +113,7 @@ export class AssistantThreads {
 
   async rename(remoteId: string, newTitle: string): Promise<void> {
     if (typeof newTitle !== "string") throw invalidText("newTitle", newTitle, { max: titleMax });
-    await (await this.#own(remoteId)).update({ title: newTitle === "" ? null : newTitle });
+    await (await this.#own(remoteId)).update({ title: newTitle.trim() === "" ? null : newTitle });
   }
 
   async updateCustom(remoteId: string, custom: Record<string, unknown> | undefined): Promise<void> {
@@ -147,7 +147,7 @@ export class AssistantThreads {
       title = await titleOf(messages.flatMap((message) => textsOf(inputOf(message))));
       if (typeof title !== "string") throw invalidText("titleOf", title, { max: titleMax });
       title = clip(title, titleMax);
-      if (title !== "") await session.update({ title });
+      if (title.trim() !== "") await session.update({ title });
     }
     return streamOf(title);
   }

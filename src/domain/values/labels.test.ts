@@ -6,6 +6,7 @@ import {
   parseLabelFilter,
   parseLabelPatch,
   parseLabels,
+  parseStoredTitle,
   parseTitle,
   patchLabels,
   type Labels,
@@ -17,6 +18,7 @@ const many = (count: number): Labels =>
 test("labels and titles at their limits are kept, and come back sorted", () => {
   assert.equal(parseTitle("x".repeat(256)), "x".repeat(256));
   assert.equal(parseTitle(null), null);
+  assert.equal(parseStoredTitle("  ", "session.title"), "  ", "that of an earlier version");
   const labels = parseLabels({ b: "", a: "x".repeat(256), ["n".repeat(64)]: "é 🧁", constructor: "c" });
   assert.deepEqual(Object.keys(labels), ["a", "b", "constructor", "n".repeat(64)]);
   assert.equal(Object.keys(parseLabels(many(16))).length, 16);
@@ -61,7 +63,7 @@ test("true is a value of a filter only, and null of a patch only", () => {
   assert.throws(() => parseLabelFilter({ a: null } as unknown as Labels), { code: "argument_invalid" });
 });
 
-for (const title of ["", "x".repeat(257), "a\nb", "\ud800", 7, {}, undefined]) {
+for (const title of ["", "  ", "\u00a0\u3000", "x".repeat(257), "a\nb", "\ud800", 7, {}, undefined]) {
   test(`${JSON.stringify(title)?.slice(0, 20)} is no title`, () => {
     assert.throws(() => parseTitle(title as string, undefined), { code: "argument_invalid" });
   });

@@ -46,8 +46,15 @@ export function waitingFilter(reason: string | true): LabelFilter {
   return { [waitingName]: reason };
 }
 
-/** @throws SessionError `argument_invalid` */
+/** A title that a caller sets. @throws SessionError `argument_invalid` */
 export function parseTitle(title: string | null, path: string = "title"): string | null {
+  const parsed = parseStoredTitle(title, path);
+  if (parsed === null || parsed.trim() !== "") return parsed;
+  throw invalidArgument(path, title, { expected: "not_blank" });
+}
+
+/** A title in a snapshot: earlier versions took one of spaces only. @throws SessionError `argument_invalid` */
+export function parseStoredTitle(title: string | null, path: string): string | null {
   if (title === null || (isText(title, textLengthMax) && title !== "")) return title;
   throw invalidText(path, title, { min: 1, max: textLengthMax });
 }

@@ -190,6 +190,22 @@ test("under legal hold a branch can be begun and switched to, and none is remove
   await assert.rejects(session.removeBranch("2"), (error) => hasCode(error, "legal_hold"));
 });
 
+test("the current branch is not removed, and the error says to switch first", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await assert.rejects(
+    session.removeBranch("1"),
+    /^SessionError: branch is "1"; expected another branch than the current one, and the session has no other$/,
+  );
+  await Array.fromAsync(await session.edit(2, "another"));
+  const current =
+    /^SessionError: branch is "2"; expected another branch than the current one; switch to 1 first, then remove it$/;
+  await assert.rejects(session.removeBranch("2"), current);
+  await session.switchTo("1");
+  await session.removeBranch("2");
+});
+
 test("a session with as many branches as the limit refuses another one, and writes nothing", async () => {
   await using place = inMemory({ model, limits: { branchesMax: 2 } });
   const session = await place.sessions.create({ id: "s" });

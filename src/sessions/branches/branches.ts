@@ -274,7 +274,7 @@ export async function removeBranchOn(handle: Handle, id: string): Promise<void> 
   await retryOnConflict(sessionIds(handle.record), async () => {
     const moment = await momentOf(handle);
     const { record, tree } = moment;
-    if (number === tree.current) throw invalidArgument("branch", id, { expected: "one_of", known: idsOf(tree) });
+    if (number === tree.current) throw invalidArgument("branch", id, { expected: "other_branch", known: idsOf(tree) });
     const { usage, deleted } = await deletedOf(handle.core, moment, number);
     const staying = await stayingWithout(handle.core, record, deleted);
     const written = await handle.write((draft, context, { fence }) => {
@@ -289,7 +289,7 @@ export async function removeBranchOn(handle: Handle, id: string): Promise<void> 
   await visitSoon(handle.core, handle.record);
 }
 
-/** The ids of the branches that can be removed. */
+/** The ids of the branches that are not the current one. */
 function idsOf({ kept }: BranchTree): readonly string[] {
   return kept.filter(({ isRemoved }) => !isRemoved).map(({ number }) => String(number));
 }

@@ -12,7 +12,7 @@ import {
 import { sessionStates } from "../../domain/record/states.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
-import { labelTextMax, parseLabels, parseTitle, type Labels } from "../../domain/values/labels.ts";
+import { labelTextMax, parseLabels, parseStoredTitle, type Labels } from "../../domain/values/labels.ts";
 import { countMax, counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { dataOf, guardBytes } from "./snapshot-data.ts";
@@ -141,7 +141,7 @@ function budgetOf(value: unknown, refuse: Refuse): Budget {
 
 function titleOf(value: unknown, refuse: Refuse): string {
   const path = "session.title";
-  const title = judged(path, refuse, () => parseTitle(value as string | null, path));
+  const title = judged(path, refuse, () => parseStoredTitle(value as string | null, path));
   return title ?? refuse(path, { value: formatValue(title), expected: "text" });
 }
 

@@ -95,6 +95,12 @@ export interface ConversationOptions {
 /** The most characters of a title. */
 const titleLengthMax = 256;
 
+/** The title as a session may have it; undefined for one of spaces only. */
+function titleOf(title: string | undefined): string | undefined {
+  const cut = title?.slice(0, titleLengthMax).toWellFormed();
+  return cut?.trim() === "" ? undefined : cut;
+}
+
 /** A conversation as a session. */
 export interface ConversationSession {
   readonly portable: Portable;
@@ -125,7 +131,7 @@ export function portableConversation(
       agent,
       user: user === undefined ? undefined : parseNewId(user, "user"),
       metadata: { ...timesMoved(conversation, times), ...conversation.metadata },
-      title: title?.slice(0, titleLengthMax).toWellFormed(),
+      title: titleOf(title),
       instructions: instructionsOf(leading),
       ttl,
     }),

@@ -14,7 +14,7 @@ interface ShareOptions extends StoreOptions, JsonOption {
 export function shareCommand(): Command {
   return storeCommand("share", "Share a session: print a token that opens it to read, once")
     .argument("<session>", "the session")
-    .option("--ttl <duration>", "how long the token is valid, at most a year (default: 7d)")
+    .option("--ttl <duration>", "how long the token is valid, at most 365 days (default: 7d)")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure share ceo_01m7…", "perdure share ceo_01m7… --ttl 30d --json"]))
     .action(share);

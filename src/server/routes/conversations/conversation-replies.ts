@@ -101,7 +101,7 @@ export const shareBody: z.ZodType<{ ttl?: string | number | undefined }> = z.str
   ttl: z
     .union([z.string().max(40), z.number()])
     .optional()
-    .meta({ description: 'how long it is valid, as "7d" or in ms; at most a year' }),
+    .meta({ description: 'how long it is valid, as "7d" or in ms; at most 365 days' }),
 });
 
 const shareFields = { id: z.string(), session: z.string(), createdAt: instant, expiresAt: instant };
