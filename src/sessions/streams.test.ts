@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import { doctor, erase, stats, sweep } from "../admin.ts";
-import type { Sessions } from "./sessions.ts";
+import { streamScope } from "../domain/values/internal-scope.ts";
+import { stepOf } from "../testing/samples.ts";
+import { coreOf, type Sessions } from "./sessions.ts";
 import type { StreamPart, StreamQuery } from "./streams.ts";
 import type { StreamProducer } from "./streams/producer.ts";
 
@@ -597,6 +599,39 @@ function afterNextCommit(place: InMemory, then: () => void): void {
     return outcomes;
   };
 }
+
+test("what readers of a stream see does not tell the token of its producer", async () => {
+  await using place = inMemory();
+  const { streams } = place.sessions;
+  const acquired = await streams.acquireToken("s");
+  assert(acquired.role === "producer");
+  const key = { tenant: streamScope("default"), id: "s" };
+  const { record } = await coreOf(place.sessions).load(key);
+  assert.ok(record.lease);
+  const guessed = `${record.lease.fence}.${record.lease.commitId}`;
+  await assert.rejects(streams.append("s", { token: guessed, after: 0, parts: [{ part: 1 }] }), { code: "fenced" });
+  assert.equal(await streams.append("s", { token: acquired.token, after: 0, parts: [{ part: 1 }] }), 1);
+  const { record: written } = await coreOf(place.sessions).load(key);
+  for (const secret of acquired.token.split(".").slice(1))
+    for await (const { cursor } of streams.read("s")) {
+      assert.equal(cursor.includes(secret), false);
+      assert.equal(written.commitId.includes(secret), false);
+      break;
+    }
+});
+
+test("a stream that an earlier version began goes on with the token that its producer has", async () => {
+  await using place = inMemory();
+  const { streams } = place.sessions;
+  assert.equal((await streams.acquireToken("s")).role, "producer");
+  const key = { tenant: streamScope("default"), id: "s" };
+  const { record } = await coreOf(place.sessions).load(key);
+  const { secret: _, ...metadata } = record.metadata;
+  const [outcome] = await place.store.commit([[stepOf(record, { fields: { metadata } })]]);
+  assert.equal(outcome?.status, "ok");
+  const token = `${record.lease?.fence}.${record.lease?.commitId}`;
+  assert.equal(await streams.append("s", { token, after: 0, parts: [{ part: 1 }] }), 1);
+});
 
 for (const how of ["acquire", "acquireToken"] as const)
   for (const link of [undefined, "t"])

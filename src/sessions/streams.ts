@@ -148,9 +148,9 @@ export class Streams {
     const { lease = leaseOfTokens, ...place } = options;
     const leaseMs = parseDuration(lease, "lease");
     const token = await this.#begin(id, place, async (begin) => {
-      const written = await begin({ leaseMs });
-      const granted = written?.handle.record.lease;
-      return granted == null ? undefined : streamToken(granted);
+      const secret = Buffer.from(this.#core.options.clock.random(16)).toString("base64url");
+      const record = (await begin({ leaseMs, secret }))?.handle.record;
+      return record === undefined || record.lease === null ? undefined : streamToken(record.lease, record);
     });
     return token === null ? { role: "consumer" } : { role: "producer", token };
   }

@@ -95,6 +95,31 @@ test("a snapshot over HTTP restores", async () => {
   assert.deepEqual([restored.id, restored.info.title, restored.info.turn], ["s", "Snapshot", 1]);
 });
 
+test("a key that may only read gets neither the token nor the state of a waiting turn", async () => {
+  await using here = serve();
+  const session = await here.sessions.create({ id: "s" });
+  await session.append({ input: "hello", output: "again" });
+  const turn = await session.begin("pay");
+  const waiting = await turn.wait({ state: { run: "the state" }, reason: "approval" });
+  const [reader, writer] = [await here.key("read"), await here.key("write")];
+  const stored = "/v1/sessions/s/stored/turns";
+  const snapshot = "/v1/sessions/s/snapshot";
+  const given = await here.call("GET", stored, { key: reader });
+  assert.deepEqual(
+    given.json.items.map(({ seq, data }: { seq: number; data: string }) => [seq, JSON.parse(data).status]),
+    [
+      [2, "waiting"],
+      [1, "done"],
+    ],
+  );
+  assert.equal(JSON.stringify(given.json).includes("the state"), false);
+  assertProblem(await here.call("GET", snapshot, { key: reader }), 403, "key_forbidden");
+  assert.ok(JSON.stringify((await here.call("GET", stored, { key: writer })).json).includes("the state"));
+  assert.ok(JSON.stringify((await here.call("GET", snapshot, { key: writer })).json).includes(waiting.token));
+  await session.resume(waiting.token).then((resumed) => resumed.seal());
+  assert.equal((await here.call("GET", snapshot, { key: reader })).json.session.id, "s");
+});
+
 test("a snapshot is restored over HTTP into the tenant of the key, by admins alone", async () => {
   await using here = serve({ server: { bodyBytesMax: 20_000 } });
   const session = await here.sessions.create({ id: "s", title: "Snapshot", user: "ada" });

@@ -26,8 +26,8 @@ export interface NewStream {
   readonly ttlMs: number;
   /** Distinguishes the stream from another one with its id, also from one that began in the same millisecond. */
   readonly birth: string;
-  /** The instance of the producer; or how long the lease of a producer with a token lasts after each request, ms. */
-  readonly holder: { readonly instance: string } | { readonly leaseMs: number };
+  /** The instance of the producer; or how long the lease of a producer with a token lasts after each request, ms, and its secret. */
+  readonly holder: { readonly instance: string } | { readonly leaseMs: number; readonly secret: string };
 }
 
 /** The agent of the record, which every session has. */
@@ -49,7 +49,7 @@ export function beginStream(
   // Streams are found by their session through the index of users.
   const isToken = "leaseMs" in holder;
   const [instance, leaseMs] = isToken ? [tokenHolder, holder.leaseMs] : [holder.instance, null];
-  const metadata = isToken ? { birth, bytes: 0, leaseMs: holder.leaseMs } : { birth };
+  const metadata = isToken ? { birth, bytes: 0, leaseMs: holder.leaseMs, secret: holder.secret } : { birth };
   const fresh = { ...common, key, user: session, ttlMs, metadata };
   const draft = draftOfNew(fresh, found.version === 0 ? undefined : found, context);
   for (const log of Object.keys(found.heads)) if (log !== "turns") splice(draft, log, 1, []);
@@ -68,9 +68,12 @@ export function birthOf({ metadata: { birth } }: SessionRecord): string | undefi
   return typeof birth === "string" ? birth : undefined;
 }
 
-/** The token of a producer: the fencing token of its lease, and the id of the commit that granted it. */
-export function streamToken({ fence, commitId }: Lease): string {
-  return `${fence}.${commitId}`;
+/**
+ * The token of a producer: the fencing token of its lease, and the secret of the stream. In a stream of an earlier version, the id of
+ * the commit that granted the lease is in the place of the secret.
+ */
+export function streamToken({ fence, commitId }: Lease, { metadata: { secret } }: SessionRecord): string {
+  return `${fence}.${typeof secret === "string" ? secret : commitId}`;
 }
 
 /** Parts that a producer with a token writes. */
@@ -140,6 +143,6 @@ function writeParts(draft: Draft, parts: TokenParts, context: Context): { readon
 function guardStreamToken(record: SessionRecord, token: string): Lease {
   const { lease, openTurn } = record;
   if (openTurn === null) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: 1 });
-  if (lease !== null && lease.instance === tokenHolder && streamToken(lease) === token) return lease;
+  if (lease !== null && lease.instance === tokenHolder && streamToken(lease, record) === token) return lease;
   throw fenced(record, Number.parseInt(token, 10) || 0);
 }

@@ -172,6 +172,12 @@ export function resumeOf(entry: Entry): Resume | undefined {
   return (decode(entry.data) as unknown as TurnData).resume;
 }
 
+/** The same entry without the part of a waiting turn that is for its resumer. */
+export function withoutResume(entry: Entry): Entry {
+  const { resume, ...data } = decode(entry.data) as unknown as TurnData;
+  return resume === undefined ? entry : { ...entry, data: encode(data as unknown as Value) };
+}
+
 /** The entry that stores a turn. */
 export function entryOfTurn(turn: Turn, messagesBefore?: number, resume?: Resume): Entry {
   return entryAt({ seq: turn.seq, at: turn.at.getTime() }, turn, messagesBefore, resume);

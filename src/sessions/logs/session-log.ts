@@ -108,11 +108,12 @@ async function* readEntries(
   const wanted = last === undefined ? Infinity : parseWholeNumber(last, "last", 0);
   const pages = pagesOf(handle, { log, from, to, order: last === undefined ? order : "descending", limit: wanted });
   if (last === undefined || order === "descending") {
-    for await (const page of pages) yield* page.map((entry) => logEntryOf(log, entry));
+    // `yield*` of a list takes twice the time.
+    for await (const page of pages) for (const entry of page) yield logEntryOf(log, entry);
     return;
   }
   const tail = (await Array.fromAsync(pages)).flat().toReversed();
-  yield* tail.map((entry) => logEntryOf(log, entry));
+  for (const entry of tail) yield logEntryOf(log, entry);
 }
 
 /** Pages of entries by number, each of which is behind the same entry as before. */
@@ -157,7 +158,7 @@ async function* readBetween(
     const page = await traceCall(handle.about("log"), () =>
       readPage(handle, { log, between, order, limit: most, bytesMax }),
     );
-    yield* page.map((entry) => logEntryOf(log, entry));
+    for (const entry of page) yield logEntryOf(log, entry);
     const last = page.at(-1)?.key;
     if (last == null) return;
     if (order === "ascending") low = keyAfter(last);

@@ -1,14 +1,17 @@
 /** The entries of every log of a session as they are stored, and snapshots: taken, and restored. */
 import { z } from "zod";
+import { hasTurns } from "../../../domain/branches/segments.ts";
 import { headOf } from "../../../domain/record/change.ts";
 import type { Entry } from "../../../domain/record/entry.ts";
+import { withoutResume } from "../../../domain/turns/turn.ts";
 import { parseId } from "../../../domain/values/ids.ts";
 import { isDate } from "../../../domain/values/limits.ts";
 import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
 import { idInPath, sessionAnswer } from "../../../protocol/schemas.ts";
 import { readLog } from "../../../sessions/core/log-reader.ts";
 import { coreOf } from "../../../sessions/sessions.ts";
-import { addRoute, bytesOfBody, jsonAnswer, textAnswer } from "../../http/route.ts";
+import { addRoute, bytesOfBody, jsonAnswer, textAnswer, type RequestContext } from "../../http/route.ts";
 import type { Shared } from "../../http/server-context.ts";
 import { sessionReply } from "../../replies/reply.ts";
 
@@ -82,7 +85,8 @@ export function addEntryRoutes(shared: Shared): void {
       const { record } = await core.load({ tenant: sessions.tenant, id: parseId(id, "sessionId") });
       const to = Math.min(headOf(record, log), (before ?? Number.MAX_SAFE_INTEGER) - 1);
       const range = { log, from: 1, to, order: "descending", limit, bytesMax } as const;
-      const entries = to < 1 ? [] : await readLog(core.asStored, record, range);
+      const stored = to < 1 ? [] : await readLog(core.asStored, record, range);
+      const entries = hasTurns(log) && isReader(c) ? stored.map(withoutResume) : stored;
       const last = entries.at(-1)?.seq ?? 1;
       const next = last > 1 ? last : undefined;
       return jsonAnswer(c, { items: entries.map(storedEntry), version: record.version, ...defined({ next }) });
@@ -94,12 +98,18 @@ export function addEntryRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}/snapshot",
-      summary: "Get a session as a snapshot, which a store of any engine restores",
+      summary:
+        "Get a session as a snapshot, which a store of any engine restores; where a turn waits, needs the right write",
       scope: "read",
       params: idInPath,
       answers: { 200: { description: "the snapshot", schema: z.looseObject({ format: z.string() }) } },
     },
-    async (c, { params: { id } }) => textAnswer(c, JSON.stringify(await c.get("sessions").snapshot(id))),
+    async (c, { params: { id } }) => {
+      const snapshot = await c.get("sessions").snapshot(id);
+      if (snapshot.session.waiting !== undefined && isReader(c))
+        throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "write" });
+      return textAnswer(c, JSON.stringify(snapshot));
+    },
   );
 
   addRoute(
@@ -123,6 +133,11 @@ export function addEntryRoutes(shared: Shared): void {
       return sessionReply(c, (await c.get("sessions").restore(snapshot, { onExists, ...defined({ as }) })).info, 201);
     },
   );
+}
+
+/** True for a key that may only read. It gets neither the token nor the state of a waiting turn, by which a program resumes it. */
+function isReader(c: RequestContext): boolean {
+  return c.get("key").right === "read";
 }
 
 function storedEntry({ seq, key, at, data }: Entry): object {
