@@ -114,6 +114,7 @@ export type Expected =
   | "shared_option"
   | "table_columns"
   | "tagged"
+  | "stream_session"
   | "text"
   | "tool_calls"
   | "tool_call_list"
@@ -137,6 +138,7 @@ export type Expected =
   | "whole_number"
   | "window"
   | "with_onto"
+  | "without_append"
   | "without_range"
   | "without_selection"
   | "without_to";
@@ -259,6 +261,8 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   whole_number: ({ min = 0, max }) =>
     max === undefined ? `a whole number, ${min} or more` : `a whole number from ${min} to ${max}`,
   window: () => "a number of turns, or { turns, tokens }",
+  stream_session: () => "the id of a session, which a stream gets where it is acquired with { session }",
+  without_append: () => "a text, without append",
   without_to: () => "a whole number, 1 or more, without to",
   without_selection: () => "the id of a session, without agent, user, labels and state",
   without_range: () => "a whole number, 0 or more, without from and to",

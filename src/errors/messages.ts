@@ -210,7 +210,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
 
   // Live sessions
   state_too_large: (d) =>
-    `the state of the runtime of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data in turns or elsewhere`,
+    `the state of session ${d.sessionId}, of its runtime or of its waiting turn, has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data in turns or elsewhere`,
   not_owner: (d) => `session ${d.sessionId} is live in host ${d.owner}; send the message to ${d.address}`,
   owner_unreachable: (d) =>
     `the host at ${d.address}, in which session ${d.sessionId} is live, does not answer: ${describeUnreachableOwner(d)}; it may have handled the message; try again`,

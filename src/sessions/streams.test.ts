@@ -600,6 +600,26 @@ function afterNextCommit(place: InMemory, then: () => void): void {
   };
 }
 
+test("a turn at the end of a stream without a session, or of one that failed, is refused with the reason", async () => {
+  await using place = inMemory();
+  const { streams } = place.sessions;
+  const producer = await produce(place.sessions, "alone");
+  const append = { input: "one", output: "two" };
+  const needsSession = {
+    code: "argument_invalid",
+    message: /which a stream gets where it is acquired with { session }/,
+  };
+  await assert.rejects(producer.end({ append }), needsSession);
+  const acquired = await streams.acquireToken("by token");
+  assert(acquired.role === "producer");
+  const { token } = acquired;
+  await assert.rejects(streams.finish("by token", { token, after: 0, append }), needsSession);
+  await assert.rejects(streams.finish("by token", { token, after: 0, append, failure: "x" }), {
+    code: "argument_invalid",
+    message: /^failure is "x"; expected a text, without append/,
+  });
+});
+
 test("what readers of a stream see does not tell the token of its producer", async () => {
   await using place = inMemory();
   const { streams } = place.sessions;

@@ -149,7 +149,7 @@ export class StreamProducer implements AsyncDisposable {
       throw invalidArgument("end.append", end.append, { expected: "object" });
     const { key, ...turn } = end.append;
     const id = this.session;
-    if (id === undefined) throw invalidArgument("session", id, { expected: "name" });
+    if (id === undefined) throw invalidArgument("session", id, { expected: "stream_session" });
     const place = { stream: this.id, session: { tenant: this.#tenant, id } };
     return (beside) => appendBeside(this.#handle.core, place, { exchange: turn, write: defined({ key }) }, beside);
   }

@@ -69,8 +69,10 @@ export async function appendParts(core: Core, key: SessionKey, write: TokenWrite
 export async function finishStream(core: Core, { key, tenant }: StreamName, end: TokenEnd): Promise<boolean> {
   guardNames(end, "finish", endNames);
   const { append, failure, parts: last = [] } = end;
-  if (failure !== undefined && (typeof failure !== "string" || append !== undefined))
+  if (failure !== undefined && typeof failure !== "string")
     throw invalidArgument("failure", failure, { expected: "text" });
+  if (failure !== undefined && append !== undefined)
+    throw invalidArgument("failure", failure, { expected: "without_append" });
   if (append !== undefined && (typeof append !== "object" || append === null))
     throw invalidArgument("append", append, { expected: "object" });
   const parts = parseParts({ ...end, parts: last });
@@ -99,7 +101,7 @@ export async function finishStream(core: Core, { key, tenant }: StreamName, end:
     };
     if (append === undefined) return await sealAlone();
     const session = record.user;
-    if (session === null) throw invalidArgument("session", session, { expected: "name" });
+    if (session === null) throw invalidArgument("session", session, { expected: "stream_session" });
     const { key: turnKey, ...exchange } = append;
     await appendBeside(
       core,

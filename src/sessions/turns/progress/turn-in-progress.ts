@@ -353,7 +353,7 @@ export class TurnInProgress implements AsyncDisposable {
 
   /**
    * Finish the turn: in one step it replaces the open turn, its chunks are deleted, and a lease that `begin` took is
-   * released. Sealing again returns the turn that was sealed first.
+   * released. Sealing again returns the turn that was sealed first, and sealing behind `wait` the turn that waits.
    * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's
    */
   async seal(seal: Seal = {}): Promise<Turn> {
