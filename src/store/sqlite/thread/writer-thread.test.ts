@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +10,7 @@ import { Worker } from "node:worker_threads";
 import type { Change, KeyClaim } from "../../../domain/record/change.ts";
 import type { SessionRecord } from "../../../domain/record/record.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf, type SampleEntry } from "../../../testing/samples.ts";
+import { endsWithTest } from "../../../../test/support/ends-with-test.ts";
 import { until } from "../../../../test/support/until.ts";
 import { openSqlite } from "../open.ts";
 import type { Outcome, Store } from "../../store.ts";
@@ -263,4 +266,28 @@ test("a store that is closed with a batch in its thread writes it first", async 
   assert.deepEqual(statuses(await appended), { ok: many });
   assert.equal(existsSync(`${place.file}-wal`), false, "the last connection removes the write-ahead log");
   assert.ok(place.stored().every(({ last }) => last === '"mine"'));
+});
+
+test("a program that does not close its store ends, before the thread is ready and after it has written", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-"));
+  try {
+    const library = JSON.stringify(new URL("../../../index.ts", import.meta.url).href);
+    for (const rounds of [2, 20]) {
+      const store = JSON.stringify(`sqlite:${join(folder, `${rounds}.db`)}`);
+      const program = `
+        const { openSessions } = await import(${library});
+        const sessions = await openSessions({ store: ${store}, sweep: false });
+        const all = await Promise.all(Array.from({ length: ${many} }, () => sessions.create()));
+        for (let round = 0; round < ${rounds}; round++) {
+          await Promise.all(all.map((session) => session.append({ input: "go on" })));
+          if (round > 2) await new Promise((resolve) => setTimeout(resolve, 10));
+        }`;
+      const child = endsWithTest(
+        spawn(process.execPath, ["--input-type=module", "--eval", program], { stdio: "inherit" }),
+      );
+      assert.deepEqual(await once(child, "exit"), [0, null]);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -62,7 +62,6 @@ export class WriterThread {
     const workerData = { file, synchronous, many, texts: Object.fromEntries(named) };
     this.#file = file;
     this.#worker = new Thread(threadText, { eval: true, execArgv: [], workerData });
-    this.#worker.unref();
     this.#worker.on("message", (answer: "ready" | boolean) => {
       if (answer === "ready") this.#isReady = true;
       else this.#answered(answer);
@@ -74,6 +73,8 @@ export class WriterThread {
       while (this.isBusy) this.#answered(undefined);
       this.#ended.resolve();
     });
+    // After the listener of messages, which keeps the process alive.
+    this.#worker.unref();
   }
 
   /** True from the time that the thread has its connection to its end. */
