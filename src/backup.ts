@@ -20,7 +20,7 @@ import { resolveOptions } from "./sessions/options/options.ts";
 import { guardTarget } from "./files/target-file.ts";
 import type { Store } from "./store/store.ts";
 import { guardNames, type OptionNames } from "./domain/values/option-names.ts";
-import { invalidArgument, invalidText } from "./domain/values/invalid-argument.ts";
+import { invalidArgument, invalidText, parsePath } from "./domain/values/invalid-argument.ts";
 
 /** Contents and place of a backup. */
 export interface BackupReport {
@@ -73,7 +73,7 @@ const backupNames: OptionNames<BackupOptions> = {
  */
 export async function backupStore(url: string, path: string, options: BackupOptions = {}): Promise<BackupReport> {
   guardNames(options, "options", backupNames);
-  const file = resolve(parseText(path, "path"));
+  const file = resolve(parsePath(path, "path"));
   parseText(url, "store");
   if (/^sqlite:/i.test(url)) return await backupDatabase(url, file, options);
   if (/^postgres(ql)?:/i.test(url)) return await backupAsLines(url, file, options);
@@ -244,7 +244,7 @@ const restoreNames: OptionNames<RestoreStoreOptions> = {
  */
 export async function restoreStore(path: string, url: string, options: RestoreStoreOptions = {}): Promise<CopyReport> {
   guardNames(options, "options", restoreNames);
-  const file = resolve(parseText(path, "path"));
+  const file = resolve(parsePath(path, "path"));
   parseText(url, "store");
   const isDatabase = (await headOf(file)).toString("latin1") === "SQLite format 3\0";
   const content = isDatabase ? undefined : await checkLines(file, options);

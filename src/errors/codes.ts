@@ -85,9 +85,12 @@ export interface ErrorDetails {
   readonly attachment_not_found: Partial<InSession> & { hash: string };
   readonly attachment_too_large: InSession & { bytesMax: number };
   readonly attachments_exceeded: InSession & { attachments: number; attachmentsMax: number };
-  /** `problem`: this process opens no attachment store, or a call of the store failed. */
+  /** `problem`: this process opens no attachment store, a call of the store failed, or its `get` returned no bytes. */
   /** `object`: the marker that the attachment store of another folder, or of other sessions, lacks. */
-  readonly attachment_store_failed: { problem: "not_opened" | "failed" | "other_store"; object?: string };
+  readonly attachment_store_failed: {
+    problem: "not_opened" | "failed" | "other_store" | "wrong_bytes";
+    object?: string;
+  };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 

@@ -93,6 +93,7 @@ export type Expected =
   | "origin"
   | "outbox"
   | "package"
+  | "path"
   | "percent_encoded"
   | "plain_data"
   | "printable"
@@ -224,6 +225,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   origin: () => "an origin such as https://chat.example: scheme, host and port, nothing after it",
   outbox: () => '"stateless", or { outbox: "sqlite:FILE" } on a disk of this machine',
   package: () => "an installed package; run npm install",
+  path: () => "a path without the character U+0000, which no name of a file has",
   percent_encoded: () => "percent-encoded text, with %25 for a percent sign",
   plain_data: () => "plain data: objects, arrays, texts, numbers, booleans, null, dates, bytes or bigints",
   printable: () => "a text without control characters",

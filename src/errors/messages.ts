@@ -87,9 +87,11 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   attachment_store_failed: (d, caused) =>
     d.problem === "failed"
       ? `the attachment store failed: ${caused}; try again once it answers`
-      : d.problem === "other_store"
-        ? `the attachment store is not the one of these sessions: it lacks their marker, the object ${d.object}; name the right one by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`
-        : `this process opens no attachment store; name it by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`,
+      : d.problem === "wrong_bytes"
+        ? `get of the attachment store gave ${caused}; expected undefined, or an async iterable whose pieces are Uint8Array: correct the attachment store`
+        : d.problem === "other_store"
+          ? `the attachment store is not the one of these sessions: it lacks their marker, the object ${d.object}; name the right one by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`
+          : `this process opens no attachment store; name it by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {

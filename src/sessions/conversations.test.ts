@@ -380,6 +380,12 @@ test("a device that shares a session begins it again only where its owner may ha
   await assert.rejects(theirs.create(), { code: "conversations_exceeded" });
 });
 
+test("an owner that is null is named as it was given", async () => {
+  await using here = place();
+  assert.throws(() => here.sessions.conversations({ user: null as never }), /user is null; expected/);
+  assert.throws(() => here.sessions.conversations({ device: null as never }), /deviceId is null; expected/);
+});
+
 test("a title of spaces only is refused", async () => {
   await using here = place();
   const mine = here.sessions.conversations({ user: "ada" });

@@ -91,9 +91,7 @@ export class Conversations {
     this.#core = core;
     this.#tenant = tenant;
     this.#owner =
-      device === undefined
-        ? { user: parseId(user ?? "", "user") }
-        : { device: parseDeviceId(device, core.options.deviceIds) };
+      user === undefined ? { device: parseDeviceId(device, core.options.deviceIds) } : { user: parseId(user, "user") };
   }
 
   /** Each call throws what `guard` throws for the user of the device; null: a guest. @internal */

@@ -16,7 +16,8 @@ const lengthMax = 256;
 export function parseDeviceId(value: unknown, ids: DeviceIds): string {
   if (typeof value === "string" && isUuid(value)) return value.toLowerCase();
   if (ids === "any" && typeof value === "string" && isOther(value)) return value;
-  const found = typeof value === "string" ? { length: value.length } : { value: typeof value };
+  const found =
+    typeof value === "string" ? { length: value.length } : { value: value === null ? "null" : typeof value };
   const expected =
     ids === "any" ? ({ expected: "name", min: 1, max: lengthMax } as const) : ({ expected: "uuid" } as const);
   throw new SessionError("id_invalid", { name: "deviceId", ...found, ...expected });

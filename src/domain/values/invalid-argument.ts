@@ -44,6 +44,13 @@ export function guardNumber(value: number, name: string, min: number = 1): void 
   if (typeof value !== "number") throw invalidArgument(name, value, { expected: "whole_number", min });
 }
 
+/** The path of a file or a folder. @throws SessionError `argument_invalid` */
+export function parsePath(path: string, name: string): string {
+  if (typeof path !== "string" || path === "") throw invalidText(name, path, { min: 1 });
+  if (path.includes("\0")) throw invalidArgument(name, path, { expected: "path" });
+  return path;
+}
+
 /** Epoch ms of a date. @throws SessionError `argument_invalid` */
 export function parseInstant(date: Date, name: string): number {
   const ms = date instanceof Date ? date.getTime() : Number.NaN;

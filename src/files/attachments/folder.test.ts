@@ -47,6 +47,7 @@ test("a name that Perdure does not give becomes no path", async () => {
     await assert.rejects(store.delete(given), (error) => hasCode(error, "argument_invalid"), given);
   }
   assert(!existsSync(path));
+  assert.throws(() => folder("a\0b"), /path is "a\\u0000b"; expected a path without the character U\+0000/);
   for (const given of ["", "a\0b", undefined as never])
     assert.throws(
       () => folder(given),

@@ -1,6 +1,6 @@
 /** A folder as a store of the bytes of attachments. Its first use loads the code that reads and writes files. */
 import { resolve } from "node:path";
-import { invalidText } from "../../domain/values/invalid-argument.ts";
+import { parsePath } from "../../domain/values/invalid-argument.ts";
 import type { AttachmentStore, ObjectRange } from "../../domain/attachments/attachment-store.ts";
 
 /**
@@ -9,8 +9,7 @@ import type { AttachmentStore, ObjectRange } from "../../domain/attachments/atta
  * @throws SessionError `argument_invalid`
  */
 export function folder(path: string): AttachmentStore {
-  if (typeof path !== "string" || path === "" || path.includes("\0")) throw invalidText("path", path, { min: 1 });
-  return new Folder(resolve(path));
+  return new Folder(resolve(parsePath(path, "path")));
 }
 
 class Folder implements AttachmentStore {

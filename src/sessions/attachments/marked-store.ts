@@ -4,6 +4,7 @@
  */
 import { markerScope } from "../../domain/attachments/attachment.ts";
 import type { AttachmentStore, ObjectRange } from "../../domain/attachments/attachment-store.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import { SessionError } from "../../errors.ts";
@@ -60,7 +61,7 @@ export class MarkedStore implements AttachmentStore {
 
   async get(name: string, range: ObjectRange): Promise<AsyncIterable<Uint8Array> | undefined> {
     const opened = await this.#store.get(name, range);
-    if (opened != null) return opened;
+    if (opened != null) return piecesOf(opened);
     await this.verify();
     return undefined;
   }
@@ -86,7 +87,7 @@ export class MarkedStore implements AttachmentStore {
     if (object === undefined) return false;
     const opened = await this.#store.get(object, { from: 0, to: 0 });
     if (opened == null) throw new SessionError("attachment_store_failed", { problem: "other_store", object });
-    await Array.fromAsync(opened);
+    await Array.fromAsync(piecesOf(opened));
     return true;
   }
 
@@ -111,6 +112,28 @@ export class MarkedStore implements AttachmentStore {
     const name = (await this.#core.find(markerKey))?.record.metadata["name"];
     return typeof name === "string" ? name : undefined;
   }
+}
+
+/**
+ * What `get` of an attachment store returned, each piece checked: the store is a program of the caller.
+ * @throws SessionError `attachment_store_failed`
+ */
+function piecesOf(opened: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  const given: unknown = opened;
+  if (typeof given !== "object" || given === null || !(Symbol.asyncIterator in given)) throw wrongBytes(given);
+  return {
+    async *[Symbol.asyncIterator]() {
+      for await (const piece of opened) {
+        if (!(piece instanceof Uint8Array)) throw wrongBytes(piece);
+        yield piece;
+      }
+    },
+  };
+}
+
+function wrongBytes(given: unknown): SessionError {
+  const reported = given instanceof Uint8Array ? "a Uint8Array" : formatValue(given);
+  return new SessionError("attachment_store_failed", { problem: "wrong_bytes" }, { reported });
 }
 
 async function* markerBytes(): AsyncGenerator<Uint8Array, void, undefined> {

@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, st
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { ObjectStore } from "../../../test/support/object-store.ts";
 import { backupStore, erase, moveAttachments, sweep } from "../../admin.ts";
 import { hasCode } from "../../errors.ts";
 import { folder } from "../../files/attachments/folder.ts";
@@ -27,6 +29,31 @@ const fails =
   (problem: string) =>
   (error: unknown): boolean =>
     hasCode(error, "attachment_store_failed") && error.details.problem === problem;
+
+test("an attachment store whose get gives no bytes is named with what it gave", async () => {
+  const objects = new ObjectStore();
+  await using here = inMemory({ attachments: { in: objects } });
+  const { attachments } = await here.sessions.create({ id: "s" });
+  const { hash } = await attachments.put(Buffer.from("bytes"), { type: "text/plain" });
+  const get = objects.get.bind(objects);
+  const texts = async function* (): AsyncGenerator<string> {
+    yield "bytes";
+  };
+  for (const [given, named] of [
+    [() => "bytes", '"bytes"'],
+    [texts, '"bytes"'],
+    [() => Buffer.from("bytes"), "a Uint8Array"],
+    [() => [Buffer.from("bytes")], "an array"],
+  ] as const) {
+    objects.get = async (name, range) => (name.startsWith("0000") ? await get(name, range) : (given() as never));
+    const read = async (): Promise<unknown> => await Array.fromAsync(await attachments.open(hash));
+    const message = `SessionError: get of the attachment store gave ${named}; expected undefined, or an async iterable`;
+    await assert.rejects(read(), (error) => fails("wrong_bytes")(error) && String(error).startsWith(message), named);
+    await assert.rejects(attachments.put(Buffer.from("bytes"), { type: "text/plain" }), fails("wrong_bytes"));
+  }
+  objects.get = async () => "marker" as never;
+  await assert.rejects(attachments.put(Buffer.from("others"), { type: "text/plain" }), fails("wrong_bytes"));
+});
 
 test("with another folder or none, erase, put and move change nothing", async () => {
   let id: string;
