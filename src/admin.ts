@@ -44,6 +44,7 @@ export type {
 } from "./imports/conversations/conversation-format.ts";
 export type { ReadFile } from "./imports/import-items.ts";
 export type { Conversation, ConversationBranch, LeftOut, MessageFacts } from "./sessions/transfer/conversation.ts";
+export type { RecordKinds } from "./domain/attachments/record-kinds.ts";
 export type { CopyOptions, CopyProgress, CopyReport, ExtraDocuments } from "./sessions/transfer/copying.ts";
 export type { ProblemKind } from "./domain/copies/session-check.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";

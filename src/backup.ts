@@ -2,12 +2,14 @@
 import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { RecordKinds } from "./domain/attachments/record-kinds.ts";
 import type { StoredDocument } from "./domain/documents/document.ts";
 import type { SessionKey } from "./domain/record/entry.ts";
 import { defaultLimits, type Limits } from "./domain/values/limits.ts";
 import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
-import type { BackupReading, BackupSession, LinesContent } from "./files/backup-lines.ts";
+import type { BackupContent } from "./store/sqlite/backup.ts";
+import type { BackupReading, BackupSession, LinesContent, WrittenLines } from "./files/backup-lines.ts";
 import { openStore } from "./open.ts";
 import { detachedForm } from "./sessions/attachments/detached.ts";
 import { withObjects } from "./sessions/attachments/object-reads.ts";
@@ -29,6 +31,8 @@ export interface BackupReport {
   readonly kind: "sqlite" | "lines";
   /** Sessions and internal records of all tenants. */
   readonly sessions: number;
+  /** The records of `sessions` by their kind. */
+  readonly kinds: RecordKinds;
   readonly entries: number;
   /** Documents of a backup of lines; absent if there are none. */
   readonly documents?: number;
@@ -80,6 +84,8 @@ export async function backupStore(url: string, path: string, options: BackupOpti
   throw invalidArgument("store", `${url.split(":")[0] ?? ""}:`, { expected: "database_url" });
 }
 
+const nothing = { sessions: 0, entries: 0, kinds: { sessions: 0, attachments: 0, others: 0 } };
+
 async function backupDatabase(
   url: string,
   file: string,
@@ -95,7 +101,7 @@ async function backupDatabase(
   guardExisting(source);
   guardTarget(file, source);
   const { size } = await withFileErrors(source, () => stat(source));
-  let content = { sessions: 0, entries: 0 };
+  let content: BackupContent = nothing;
   await makeDurably(file, async (temporary) => {
     const { hasObjects, ...copied } = await backupSqlite(
       source,
@@ -110,11 +116,7 @@ async function backupDatabase(
 }
 
 /** Give the copy of a database the bytes of its attachments, which are in the attachment store of the original. */
-async function withBytes(
-  copy: string,
-  url: string,
-  options: BackupOptions,
-): Promise<{ sessions: number; entries: number }> {
+async function withBytes(copy: string, url: string, options: BackupOptions): Promise<BackupContent> {
   const { takeObjects } = await import("./sessions/attachments/moving.ts");
   const { closedContent } = await import("./store/sqlite/backup.ts");
   const store = await openStore(`sqlite:${copy}`);
@@ -140,7 +142,7 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
   const { backupPieces } = await import("./files/backup-lines.ts");
   guardTarget(file, undefined);
   const packed = file.endsWith(".gz");
-  let content: LinesContent = { sessions: 0, entries: 0 };
+  let content: WrittenLines = nothing;
   await makeDurably(file, async (temporary) => {
     await using moment = await openPostgresMoment(url);
     // Programs remove and move objects meanwhile, which the moment still names.

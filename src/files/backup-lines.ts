@@ -12,7 +12,8 @@ import { tenantOfScope } from "../domain/values/internal-scope.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { hasCode, SessionError } from "../errors.ts";
-import { checkedContent } from "../sessions/attachments/carried.ts";
+import { kindOfRecord, type RecordKinds } from "../domain/attachments/record-kinds.ts";
+import { checkedContent, errorOfContent } from "../sessions/attachments/carried.ts";
 import { objectOf } from "../sessions/attachments/objects.ts";
 import { contentKey } from "../sessions/attachments/records.ts";
 import type { Core } from "../sessions/core/core.ts";
@@ -38,6 +39,11 @@ export interface LinesContent {
   readonly documents?: number;
 }
 
+/** What was written into a backup. */
+export interface WrittenLines extends LinesContent {
+  readonly kinds: RecordKinds;
+}
+
 /** A piece of the text of a backup, and the number of sessions that are complete with it. */
 export interface BackupPiece {
   readonly text: string;
@@ -53,11 +59,12 @@ export async function* backupPieces(
   core: Core,
   live?: Core,
   onSkipped?: (session: SessionKey, error: SessionError) => void,
-): AsyncGenerator<BackupPiece, LinesContent, undefined> {
+): AsyncGenerator<BackupPiece, WrittenLines, undefined> {
   const { now } = await core.store.instances([]);
   const hash = createHash("sha256");
   let sessions = 0;
   let entries = 0;
+  const kinds = { sessions: 0, attachments: 0, others: 0 };
   const hashed = (text: string): BackupPiece => {
     hash.update(text);
     return { text, sessions };
@@ -66,8 +73,9 @@ export async function* backupPieces(
   const query = { now, tenant: undefined };
   for await (const found of live === undefined ? wholeSessions(core, query) : sessionsAndObjects(core, live, query)) {
     if ("error" in found) {
-      if (onSkipped === undefined) throw found.error;
-      onSkipped(found.key, found.error);
+      const error = errorOfContent(found.key, found.error);
+      if (onSkipped === undefined) throw error;
+      onSkipped(found.key, error);
     } else {
       const { source } = found;
       const writer = new SnapshotWriter(source.record);
@@ -77,6 +85,7 @@ export async function* backupPieces(
         entries++;
       }
       sessions++;
+      kinds[kindOfRecord(found.key.tenant)]++;
       yield hashed(`${writer.end().ending}}\n`);
     }
   }
@@ -88,7 +97,7 @@ export async function* backupPieces(
     }
   const content = { sessions, entries, ...defined({ documents: documents === 0 ? undefined : documents }) };
   yield { text: `${JSON.stringify({ ...content, checksum: `sha256:${hash.digest("hex")}` })}\n`, sessions };
-  return content;
+  return { ...content, kinds };
 }
 
 async function* wholeSessions(

@@ -16,6 +16,7 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { backupStore, restoreStore } from "../../src/admin.ts";
 import { backupPieces } from "../../src/files/backup-lines.ts";
+import type { BackupReport } from "../../src/admin.ts";
 import { openSessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
@@ -43,18 +44,24 @@ test("a store is backed up into one file and restored from it, all tenants and k
   const file = join(place.folder, "backups", "monday.db");
   const made = await place.run(["backup", "create", file, "--json"]);
   assert.equal(made.code, 0, made.stderr);
-  const { sessions: held, kind, bytes } = JSON.parse(made.stdout) as { sessions: number; kind: string; bytes: number };
+  const report = JSON.parse(made.stdout) as Pick<BackupReport, "sessions" | "kinds" | "kind" | "bytes">;
+  const { sessions: held, kinds, kind, bytes } = report;
+  assert.equal(kinds.sessions + kinds.attachments + kinds.others, held);
   assert.deepEqual([kind, bytes], ["sqlite", statSync(file).size]);
   assert.deepEqual(readdirSync(join(place.folder, "backups")), ["monday.db"], "no log stands beside it");
   const told = await place.run(["backup", "create", join(place.folder, "told.db")]);
-  const counted = new RegExp(`^backed up ${held} records \\(sessions, devices, keys\\) with \\d+ entries to `);
+  const counted = new RegExp(
+    `^backed up ${kinds.sessions} sessions, 0 attachments, ${kinds.others} other records? \\(devices, .*\\) with \\d+ entries to `,
+  );
   assert.match(told.stderr, counted);
   const before = readFileSync(file);
   const to = `sqlite:${join(place.folder, "restored.db")}`;
   const restored = await place.run(["backup", "restore", file, "--store", to]);
   assert.match(
     restored.stderr,
-    new RegExp(`^restored and checked: ${held} new records \\(sessions, devices, keys\\), 0 .*, 0 .*, 0 skipped\n$`),
+    new RegExp(
+      `^restored and checked: ${kinds.sessions} new sessions, 0 new attachments, ${kinds.others} other new records? \\(devices, .*\\), 0 .*, 0 .*, 0 skipped\n$`,
+    ),
   );
   const again = await place.run(["backup", "restore", file, "--store", to, "--json"]);
   assert.equal((JSON.parse(again.stdout) as { present: number }).present, held);
@@ -140,7 +147,7 @@ test("the good lines of a damaged backup are restored with --skip-damaged: bad o
   assert.equal(code, 1);
   assert.match(
     stderr,
-    /^skipped .*monday\.ndjson:3 .*\[snapshot_invalid\]\nrestored and checked: 2 new records \(sessions, devices, keys\), .*, 1 skipped\n$/,
+    /^skipped .*monday\.ndjson:3 .*\[snapshot_invalid\]\nrestored and checked: \d new sessions?, 0 new attachments, \d other new records? \(devices, .*\), .*, 1 skipped\n$/,
   );
 });
 

@@ -1,11 +1,13 @@
 import type { Command } from "commander";
 import { isContentScope } from "../../domain/attachments/attachment.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { backupStore, type BackupOptions, type BackupReport } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { placeOfSecret } from "../program/device-secret.ts";
 import { attachmentsOfEnvironment, storeUrl } from "../program/environment.ts";
+import { kindsText } from "./copy.ts";
 import { restoreCommand } from "./backup-restore.ts";
 import { note, report } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -47,9 +49,8 @@ function createCommand(): Command {
 async function create(path: string, { json, ...options }: Options): Promise<void> {
   const onSkipped: BackupOptions["onSkipped"] = ({ tenant, id }, { message }) => {
     process.exitCode ||= 1;
-    note(
-      `skipped ${isContentScope(tenant) ? "attachment" : "session"} ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`,
-    );
+    const [kind, of] = isContentScope(tenant) ? ["attachment", tenantOfScope(tenant)] : ["session", tenant];
+    note(`skipped ${kind} ${printable(id)} of tenant ${printable(of)}: ${printable(message)}`);
   };
   const done = await withProgress((progress) =>
     backupStore(storeUrl(options), path, {
@@ -58,9 +59,8 @@ async function create(path: string, { json, ...options }: Options): Promise<void
       onSkipped,
     }),
   );
-  const { file, sessions, entries, bytes } = done;
-  // The report counts all records, and those of devices and keys are no sessions.
-  const contents = `${counted(sessions, "record")} (sessions, devices, keys) with ${counted(entries, "entry")}`;
+  const { file, kinds, entries, bytes } = done;
+  const contents = `${kindsText(kinds)} with ${counted(entries, "entry")}`;
   report(done, `backed up ${contents} to ${file} (${counted(bytes, "byte")}), and read it back`, { json });
   const secret = await placeOfSecret(storeUrl(options));
   if (secret !== undefined) note(`the secret of its devices is not in it: keep ${secret}, too`);

@@ -87,7 +87,7 @@ export function reportCopy(
   done: CopyReport,
   { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
 ): void {
-  const { restored, present, replaced, removed, skipped, orphaned, orphans, unsettled, complete, extraDocuments } =
+  const { restoredKinds, present, replaced, removed, skipped, orphaned, orphans, unsettled, complete, extraDocuments } =
     done;
   if (skipped > 0 || !complete) process.exitCode ||= 1;
   if (json === true) {
@@ -96,7 +96,7 @@ export function reportCopy(
   }
   reportSkipped(done);
   const counts = [
-    `${counted(restored, "new record")} (sessions, devices, keys)`,
+    kindsText(restoredKinds, "new "),
     `${replaced} updated`,
     `${present} unchanged`,
     ...(removed === 0 ? [] : [`${removed} removed as in the source`]),
@@ -122,6 +122,14 @@ export function reportCopy(
       `not complete: these sessions kept changing (${named(unsettled, unsettled.length)}); run the same command again to continue`,
     );
   else if (orphaned === 0 && skipped === 0) note("not complete: stopped; run the same command again to continue");
+}
+
+/** Numbers of records by their kind. */
+export function kindsText(
+  { sessions, attachments, others }: CopyReport["restoredKinds"],
+  which: "" | "new " = "",
+): string {
+  return `${counted(sessions, `${which}session`)}, ${counted(attachments, `${which}attachment`)}, ${counted(others, `other ${which}record`)} (devices, keys, references to attachments)`;
 }
 
 function named(ids: readonly string[], count: number): string {

@@ -2,12 +2,13 @@
  * Attachments in a snapshot: a log that no store has. For each attachment it has an entry that describes it, and then one entry for
  * each piece of its bytes, in base64.
  */
-import { attachmentsLog, bytesLog, type Attachment } from "../../domain/attachments/attachment.ts";
+import { attachmentsLog, bytesLog, isContentScope, type Attachment } from "../../domain/attachments/attachment.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { decode, encode } from "../../domain/values/codec.ts";
-import { SessionError } from "../../errors.ts";
+import { tenantOfScope } from "../../domain/values/internal-scope.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
 import type { Core } from "../core/core.ts";
 import type { LoggedEntry, SessionSource } from "../snapshots/session-source.ts";
@@ -45,6 +46,13 @@ export async function withAttachments<Source extends SessionSource>(
     yield* source.entries();
   };
   return { ...source, inMemory: undefined, entries };
+}
+
+/** The error of a content that cannot be read whole, as one of the attachment that a caller knows; every other error as it is. */
+export function errorOfContent<Failure>({ tenant, id }: SessionKey, error: Failure): Failure | SessionError {
+  if (!isContentScope(tenant) || !hasCode(error, "store_invalid")) return error;
+  const details = { tenant: tenantOfScope(tenant), problem: "attachment_damaged", key: id } as const;
+  return new SessionError("store_invalid", details, { cause: error });
 }
 
 /** A content whose entries are compared with its hash. @throws SessionError `store_invalid`, at the end of the entries */

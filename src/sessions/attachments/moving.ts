@@ -19,6 +19,7 @@ import { eachEntry } from "../core/log-reader.ts";
 import { readablePages, sessionsBeginningWith } from "../core/record-pages.ts";
 import { ArrivingLogs, StagedLogs } from "../core/staged-logs.ts";
 import { parseOneOf } from "../options/arguments.ts";
+import { errorOfContent } from "./carried.ts";
 import { ArrivingObject, attachmentStoreOf, calling, objectOf, objectRemoval } from "./objects.ts";
 import { openedAttachmentStore } from "./marked-store.ts";
 import { pieceOf } from "./pieces.ts";
@@ -80,10 +81,9 @@ export async function moveContents(
 }
 
 /** The error for a content whose bytes cannot be read whole. @throws every other error */
-function damageOf({ id, tenant }: SessionRecord, error: unknown): SessionError {
-  if (!hasCode(error, "store_invalid")) throw error;
-  const details = { tenant: tenantOfScope(tenant), problem: "attachment_damaged", key: id } as const;
-  return new SessionError("store_invalid", details, { cause: error });
+function damageOf(content: SessionRecord, error: unknown): SessionError {
+  if (hasCode(error, "store_invalid")) return errorOfContent(content, error);
+  throw error;
 }
 
 type Moved = "moved" | "present" | "removed" | "contended";
@@ -189,8 +189,7 @@ async function takeObject(copy: Core, record: SessionRecord): Promise<SessionErr
     await moveToLog(copy, record, { leaves: true });
     return undefined;
   } catch (error) {
-    if (hasCode(error, "store_invalid")) return error;
-    throw error;
+    return damageOf(record, error);
   }
 }
 

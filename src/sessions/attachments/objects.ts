@@ -7,7 +7,8 @@
  * - *removed*: no content has it. The commit that removes a content writes this record. Exit: the object is deleted, and then the
  *   record is removed.
  *
- * So a process that is killed between any two calls leaves an object with a record, which the sweep visits.
+ * So a process that is killed between any two calls leaves an object with a record, which the sweep visits: one that is *removed* at
+ * once, one that is *arriving* a day after its upload began.
  */
 import { attachmentScopes, nextVisit, objectScope } from "../../domain/attachments/attachment.ts";
 import { changeOf, draftOf, set, type Change, type Transaction } from "../../domain/record/change.ts";
@@ -25,7 +26,10 @@ import { readablePages } from "../core/record-pages.ts";
 import { isMarked, openedAttachmentStore, type MarkedStore } from "./marked-store.ts";
 import { contentKey } from "./records.ts";
 
-/** An upload that another process has under way is looked at again after this time; so is an object that cannot be deleted here. */
+/**
+ * The sweep looks at an upload after this time, and not before: nearly all of them end by themselves, and each look costs a read and a
+ * question whether the process runs. So it does with an object that cannot be deleted here.
+ */
 const againMs = 86_400_000;
 
 /** The part of a name that stands for the tenant, whose own name may have any character. */

@@ -1,5 +1,6 @@
 /** Copies a store into another while writers continue in the first. Each session arrives as one change, and is checked there. */
 import { attachmentScopes, isContentScope, isReferenceScope } from "../../domain/attachments/attachment.ts";
+import { kindOfRecord, type RecordKinds } from "../../domain/attachments/record-kinds.ts";
 import type { StoredDocument } from "../../domain/documents/document.ts";
 import { identityOf, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -7,7 +8,7 @@ import { internalScope, isInternalScope, tenantOfScope } from "../../domain/valu
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
-import { checkedContent } from "../attachments/carried.ts";
+import { checkedContent, errorOfContent } from "../attachments/carried.ts";
 import { objectRemoval } from "../attachments/objects.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "../core/core.ts";
@@ -47,8 +48,10 @@ export interface ExtraDocuments {
 
 /** The result of a copy. */
 export interface CopyReport {
-  /** New in the target. */
+  /** New in the target: sessions and internal records. */
   readonly restored: number;
+  /** The records of `restored` by their kind. */
+  readonly restoredKinds: RecordKinds;
   /** Existed in the target already, the very same. */
   readonly present: number;
   /** Existed in an earlier state, and were updated. */
@@ -265,6 +268,7 @@ export class Copying {
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ((report: CopyReport) => void) | undefined;
   readonly #counts = { restored: 0, present: 0, replaced: 0, removed: 0, bytes: 0 };
+  readonly #kinds = { sessions: 0, attachments: 0, others: 0 };
   #documents = 0;
   #extra: ExtraDocuments = { count: 0, keys: [] };
   #passes = 0;
@@ -291,6 +295,7 @@ export class Copying {
     const skipped = this.#skipped.report;
     return {
       ...this.#counts,
+      restoredKinds: { ...this.#kinds },
       ...defined({
         documents: this.#documents === 0 ? undefined : this.#documents,
         extraDocuments: this.#extra.count === 0 ? undefined : this.#extra,
@@ -370,12 +375,14 @@ export class Copying {
         return arrived;
       }
       this.#counts[arrived]++;
+      if (arrived === "restored") this.#kinds[kindOfRecord(session.key.tenant)]++;
       this.#counts.bytes += bytes;
       this.#unsettled.add(session.key.id);
       return arrived;
     } catch (error) {
       if (endsPass(error)) throw error;
-      this.#skipped.add(session.key.id, error);
+      const { tenant, id } = session.key;
+      this.#skipped.add(isContentScope(tenant) ? `attachment ${id}` : id, errorOfContent(session.key, error));
       return "present";
     }
   }

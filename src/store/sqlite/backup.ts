@@ -1,5 +1,7 @@
 import { backup, DatabaseSync } from "node:sqlite";
 import { attachmentScopes, markerScope, objectScope } from "../../domain/attachments/attachment.ts";
+import type { RecordKinds } from "../../domain/attachments/record-kinds.ts";
+import { internalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { makeForOwner, openToRead } from "./connection/database-file.ts";
 import { applicationId } from "./schema/schema.ts";
@@ -9,6 +11,7 @@ import { sessionErrorOf } from "./connection/sqlite-error.ts";
 export interface BackupContent {
   readonly sessions: number;
   readonly entries: number;
+  readonly kinds: RecordKinds;
 }
 
 /** What was copied. */
@@ -88,14 +91,29 @@ export function closedContent(copy: string): BackupContent {
   }
 }
 
+interface Counts {
+  readonly sessions: number;
+  readonly attachments: number;
+  readonly internal: number;
+  readonly entries: number;
+}
+
 /** @throws SessionError `store_invalid` if it is not a store of Perdure */
 function contentOf(database: DatabaseSync, file: string): BackupContent {
   const { application_id: id } = database.prepare("pragma application_id").get() as { application_id: number };
   if (id !== applicationId) {
     throw new SessionError("store_invalid", { store: file, problem: "no_sessions" });
   }
-  const counts = "select (select count(*) from sessions) as sessions, (select count(*) from entries) as entries";
-  return { ...(database.prepare(counts).get() as unknown as BackupContent) };
+  const counts = database.prepare(
+    `select count(*) as sessions, coalesce(sum(substr(tenant, -length(?1)) = ?1), 0) as attachments,
+       coalesce(sum(instr(tenant, ?2) > 0), 0) as internal, (select count(*) from entries) as entries
+     from sessions`,
+  );
+  const { contents } = attachmentScopes("");
+  const found = counts.get(contents, internalScope("", "")) as unknown as Counts;
+  const { sessions, entries, attachments, internal } = found;
+  const kinds = { sessions: sessions - internal, attachments, others: internal - attachments };
+  return { sessions, entries, kinds };
 }
 
 /** @throws SessionError `store_invalid`, which names the original: the copy is deleted */
