@@ -175,7 +175,7 @@ export function resumeOf(entry: Entry): Resume | undefined {
 /** The same entry without the part of a waiting turn that is for its resumer. */
 export function withoutResume(entry: Entry): Entry {
   const { resume, ...data } = decode(entry.data) as unknown as TurnData;
-  return resume === undefined ? entry : { ...entry, data: encode(data as unknown as Value) };
+  return resume === undefined ? entry : { ...entry, data: encode(data) };
 }
 
 /** The entry that stores a turn. */

@@ -42,7 +42,7 @@ class Place implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), "perdure-"));
     const file = join(folder, "perdure.db");
     const place = new Place(folder, file, await openSqlite({ url: `sqlite:${file}` }));
-    const post = Worker.prototype.postMessage;
+    const post = Object.getOwnPropertyDescriptor(Worker.prototype, "postMessage")?.value as Worker["postMessage"];
     mock.method(Worker.prototype, "postMessage", function (this: Worker, ...message: Parameters<typeof post>) {
       const isBatch = message[0] !== "close";
       if (isBatch) place.beforeBatch?.();
