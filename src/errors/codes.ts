@@ -192,6 +192,8 @@ export interface ErrorDetails {
   readonly agent_not_routed: InSession & { known: readonly string[] };
   /** `reported`: the message of the error that the router threw. */
   readonly router_failed: InSession & { reported: string };
+  /** Models are shown none of the turns from one number to another. */
+  readonly summary_empty: InSession & { from: number; to: number };
 
   // Streams
   readonly stream_not_found: { stream: string };
@@ -514,6 +516,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   },
   agent_not_routed: { status: 422, retryable: false, details: { sessionId: "id", known: "ids" } },
   router_failed: { status: 502, retryable: true, details: { sessionId: "id", reported: "text" } },
+  summary_empty: { status: 409, retryable: false, details: { sessionId: "id", from: "number", to: "number" } },
 
   // Streams
   stream_not_found: { status: 404, retryable: false, details: { stream: "id" } },

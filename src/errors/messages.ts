@@ -201,6 +201,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `the router found no agent for the message to session ${d.sessionId}; nothing was written; set a default agent, or name one of ${d.known.join(", ")}`,
   router_failed: (d) =>
     `the router failed for session ${d.sessionId}: ${d.reported}; nothing was written; try again, or set a default agent`,
+  summary_empty: (d) =>
+    `models are shown none of the turns ${d.from} to ${d.to} of session ${d.sessionId}: they are left out, or have no text for a model; nothing was stored; take a turn in with takeIn, or summarize up to a later one`,
 
   // Streams
   stream_not_found: (d) =>

@@ -184,8 +184,9 @@ class Run {
       case "summarize": {
         if (words.length === 0) return;
         const to = (command.turn % words.length) + 1;
-        const summary = await session.summarize({ to });
-        assert.equal(summary?.to, to);
+        const isEmpty = words.slice(0, to).every((word) => expected.leftOut.has(word));
+        if (isEmpty) await assert.rejects(session.summarize({ to }), { code: "summary_empty" });
+        else assert.equal((await session.summarize({ to }))?.to, to);
         return;
       }
       case "archive":

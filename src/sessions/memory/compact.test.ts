@@ -251,8 +251,26 @@ test("a summarizer is called for no window without turns, no turns that a summar
   const other = await place.sessions.create({ id: "hidden" });
   await fill(other, 1, 6);
   for (const turn of [1, 2]) await other.leaveOut(turn);
-  assert.equal((await other.summarize({ to: 2 }))?.text, "(no messages)");
+  await assert.rejects(other.summarize({ to: 2 }), {
+    code: "summary_empty",
+    message: /^models are shown none of the turns 1 to 2 of session hidden: they are left out/,
+  });
+  assert.deepEqual(await Array.fromAsync(other.summaries()), []);
   assert.equal(requests.length, 1, "no turn is shown to models");
+  assert.deepEqual([(await other.summarize({ to: 3 }))?.to, requests.at(-1)?.turns.map(({ seq }) => seq)], [3, [3]]);
+  await other.leaveOut(4);
+  const same = await other.summarize({ to: 4 });
+  assert.deepEqual([same?.to, requests.length], [4, 2], "the earlier summary says all");
+  const asides = await place.sessions.create({ id: "asides" });
+  await asides.append({ input: "q1", output: "y" });
+  for (let turn = 2; turn <= 10; turn++) {
+    await asides.append({ input: "x".repeat(2000), output: "y" });
+    await asides.leaveOut(turn);
+  }
+  await (
+    await asides.consult("q11")
+  ).done;
+  assert.deepEqual([await Array.fromAsync(asides.summaries()), requests.length], [[], 2], "none is due by itself");
 });
 
 test("a turn of any size is summarized, and a question waits for four steps at most", async () => {

@@ -73,7 +73,9 @@ export async function dueSummary(handle: Handle, question: CompactedQuestion): P
   if (to < from) return undefined;
   const { atTokens } = compaction;
   const turnsMin = Math.max(coveredMin, keep);
-  if (!(await isDue(core, record, { from, to, last: seq - 1, loaded, atTokens, turnsMin, left }))) return undefined;
+  const leftOut = memory?.leftOut ?? new Set<number>();
+  if (!(await isDue(core, record, { from, to, last: seq - 1, loaded, leftOut, atTokens, turnsMin, left })))
+    return undefined;
   try {
     const summarizer = summarizerOf(core, record, { agent, asked: model });
     return { agent, to, summarizer, isAutomatic: true, stepsMax };
@@ -107,6 +109,8 @@ interface Unsummarized {
   readonly to: number;
   readonly last: number;
   readonly loaded: readonly Turn[];
+  /** Those of `loaded` that no model is shown. */
+  readonly leftOut: ReadonlySet<number>;
   readonly atTokens: number;
   /** A window that is not full has a summary of so many turns at least. */
   readonly turnsMin: number;
@@ -122,13 +126,13 @@ interface Unsummarized {
 async function isDue(
   core: Core,
   record: SessionRecord,
-  { from, to, last, loaded, atTokens, turnsMin, left }: Unsummarized,
+  { from, to, last, loaded, leftOut, atTokens, turnsMin, left }: Unsummarized,
 ): Promise<boolean> {
   const isLoaded = (loaded[0]?.seq ?? Number.POSITIVE_INFINITY) <= from;
   let [tokens, count] = [0, 0];
   let covered = { tokens: 0, turns: 0 };
   for await (const turn of isLoaded ? loaded : turnsBetween(core, record, { from, to: last })) {
-    if (turn.seq < from || !isShown(turn)) continue;
+    if (turn.seq < from || !isShown(turn) || leftOut.has(turn.seq)) continue;
     const own = shownTurn(turn).tokens;
     tokens += own;
     if (turn.seq <= to) covered = { tokens: covered.tokens + own, turns: covered.turns + 1 };

@@ -88,7 +88,8 @@ export function summarizerOf(
 }
 
 /**
- * Summarize the turns up to `to`. Returns the stored summary, which may be that of another process.
+ * Summarize the turns up to `to`. Returns the stored summary, which may be that of another process; undefined where models are shown none
+ * of the turns: a summary without a text would take the place of nothing.
  * @throws SessionError `budget_exceeded`, `turn_open`, `conflict` where the turns changed meanwhile, the summarizer's and the store's
  */
 export async function summarizeTurns(handle: Handle, plan: SummaryPlan): Promise<Summary | undefined> {
@@ -100,10 +101,10 @@ export async function summarizeTurns(handle: Handle, plan: SummaryPlan): Promise
     await guardTokens(core, record);
     const turns = new KnownTurns(core, record);
     const earlier = await newestSummary(core, record, { before: plan.to + 1, turns });
-    const read = await readStep(core, record, { from: (earlier?.to ?? 0) + 1, to: plan.to });
-    const last = read.at(-1);
-    if (last === undefined) return stored ?? earlier;
-    stored = await makeSummary(handle, { plan, earlier, read, last });
+    const memory = await readTurnMemory(core, record);
+    const read = await readStep(core, record, { from: (earlier?.to ?? 0) + 1, to: plan.to, memory });
+    if (read === undefined || (earlier === undefined && !read.turns.some(isShown))) return stored ?? earlier;
+    stored = await makeSummary(handle, { plan, earlier, record, ...read });
     if (stored.to >= plan.to) return stored;
   }
   return stored;
@@ -115,20 +116,35 @@ export async function guardTokens(core: Core, record: SessionRecord): Promise<vo
   await guardDailyTokens(core, record, 0);
 }
 
-/** The first turns of a range that a summarizer reads at once; a turn at least. */
+/** The turns that one step summarizes. */
+interface ReadTurns {
+  readonly first: number;
+  readonly last: Turn;
+  /** Without those that are left out. */
+  readonly turns: readonly Turn[];
+}
+
+/**
+ * The first turns of a range that a summarizer reads at once; undefined where the range has none. Turns that are left out count nothing,
+ * so a step ends within a range only behind a turn that is shown.
+ */
 async function readStep(
   core: Core,
   record: SessionRecord,
-  { from, to }: { readonly from: number; readonly to: number },
-): Promise<readonly Turn[]> {
-  const read: Turn[] = [];
+  { from, to, memory }: { readonly from: number; readonly to: number; readonly memory: TurnMemory },
+): Promise<ReadTurns | undefined> {
+  const turns: Turn[] = [];
+  let [first, last]: readonly (Turn | undefined)[] = [];
   let tokens = 0;
   for await (const turn of turnsBetween(core, record, { from, to })) {
-    tokens += isShown(turn) ? shownTurn(turn).tokens : 0;
-    if (tokens > stepTokensMax && read.length > 0) break;
-    read.push(turn);
+    const isRead = !isLeftOut(memory, turn);
+    tokens += isRead && isShown(turn) ? shownTurn(turn).tokens : 0;
+    if (tokens > stepTokensMax && turns.some(isShown)) break;
+    if (isRead) turns.push(turn);
+    first ??= turn;
+    last = turn;
   }
-  return read;
+  return first === undefined || last === undefined ? undefined : { first: first.seq, last, turns };
 }
 
 /** The sealed turns of a range, oldest first, at most `limit` in memory; one that cannot be read is left out. */
@@ -149,37 +165,36 @@ export async function* turnsBetween(
 }
 
 /** One step of a summary: the turns to read, and the summary of those before them. */
-interface SummaryStep {
+interface SummaryStep extends ReadTurns {
   readonly plan: SummaryPlan;
   readonly earlier: Summary | undefined;
-  readonly read: readonly Turn[];
-  readonly last: Turn;
+  /** The record of which the turns were read. */
+  readonly record: SessionRecord;
 }
 
 function makeSummary(handle: Handle, step: SummaryStep): Promise<Summary> {
   const { tenant, id: session } = handle.record;
-  const { plan, read, last } = step;
+  const { plan, first, last } = step;
   const { agent, isAutomatic } = plan;
-  const about: Summarizing = { tenant, session, agent, from: read[0]?.seq ?? last.seq, to: last.seq, isAutomatic };
+  const about: Summarizing = { tenant, session, agent, from: first, to: last.seq, isAutomatic };
   return traced(summarizings, about, async () => (about.summary = await makeAndStore(handle, step, about)));
 }
 
 async function makeAndStore(
   handle: Handle,
-  { plan, earlier, read, last }: SummaryStep,
+  { plan, earlier, record, last, turns }: SummaryStep,
   { from, to }: Summarizing,
 ): Promise<Summary> {
-  const { core, record } = handle;
+  const { core } = handle;
   const { tenant, id: session } = record;
   const { agent, summarizer, signal } = plan;
-  const memory = await readTurnMemory(core, record);
-  const turns = read.filter((turn) => !isLeftOut(memory, turn));
   const request = { tenant, session, agent, from, to, turns, signal, ...defined({ earlier: earlier?.text }) };
   const startedAt = core.now();
   // Where no model is shown any of the turns, the earlier summary says all.
-  const made = turns.some(isShown)
-    ? await unlessAborted(askSummarizer(summarizer, request), signal)
-    : { text: earlier?.text ?? "(no messages)" };
+  const made =
+    earlier !== undefined && !turns.some(isShown)
+      ? { text: earlier.text }
+      : await unlessAborted(askSummarizer(summarizer, request), signal);
   const durationMs = Math.max(0, core.now() - startedAt);
   return await store(handle, { ...made, to, turn: contentIdentity(last), agent, durationMs }, record);
 }

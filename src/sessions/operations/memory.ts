@@ -63,7 +63,9 @@ export async function summarizeOn(handle: Handle, options: SummarizeOptions): Pr
   guardNoneReplaced(record);
   const summarizer = options.summarizer ?? summarizerOf(core, record, { agent, asked: undefined });
   const plan = { agent, to, summarizer, isAutomatic: false, stepsMax: Number.POSITIVE_INFINITY, signal };
-  return (await summarizeTurns(handle, plan)) ?? null;
+  const made = await summarizeTurns(handle, plan);
+  if (made !== undefined) return made;
+  throw new SessionError("summary_empty", { ...sessionIds(record), from: 1, to });
 }
 
 /** The summaries of the current branch, those that cover most first. */

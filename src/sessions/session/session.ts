@@ -299,8 +299,8 @@ export class Session {
    * Summarize the turns up to one of them: from then on a model is shown the summary in their place. The turns stay. Only the turns
    * since the last summary are read. Null where the conversation is too short. Where another process stores the same summary first,
    * the call returns that one; both are counted. An agent with a `compaction` summarizes by itself.
-   * @throws SessionError `range_invalid`, `model_missing`, `budget_exceeded`, `daily_budget_exceeded`, `session_archived`,
-   *   `turn_open` while the open turn replaces others, `conflict` where the turns changed meanwhile, and the summarizer's error
+   * @throws SessionError `range_invalid`, `summary_empty` where models are shown none of these turns, `model_missing`,
+   *   `budget_exceeded`, `daily_budget_exceeded`, `session_archived`, `turn_open` while the open turn replaces others, `conflict` where the turns changed meanwhile, and the summarizer's error
    */
   async summarize(options: SummarizeOptions = {}): Promise<Summary | null> {
     this.#handle.core.guardStore();
