@@ -99,7 +99,7 @@ async function openOrLate(url: string, options: SessionsOptions): Promise<Opened
     const assumed = {
       durable: true,
       shared: true,
-      batchMax: 128,
+      batchMax: 256,
       lanes: 1,
       scrubs: false,
       searches: true,

@@ -88,7 +88,7 @@ export class PostgresStore implements Store {
     this.capabilities = {
       durable: true,
       shared: true,
-      batchMax: 128,
+      batchMax: 256,
       lanes,
       scrubs: false,
       searches: true,
