@@ -53,6 +53,41 @@ test("a path with other methods lists them, and an unknown path is not found", a
   assertProblem(await here.call("GET", "/v1/absent"), 404, "route_unknown");
 });
 
+test("a path or a query that is no UTF-8 is refused on every route, and names nothing", async () => {
+  await using here = serve();
+  const key = await here.key("admin");
+  const document = await here.call("GET", "/openapi.json");
+  const paths = Object.entries(document.json.paths as Record<string, Record<string, { security?: object[] }>>);
+  let count = 0;
+  for (const [path, operations] of paths) {
+    if (!path.includes("{")) continue;
+    for (const method of Object.keys(operations)) {
+      const name = `${method.toUpperCase()} ${path}`;
+      const body = ["get", "delete"].includes(method) ? {} : { body: {} };
+      const device = /^\/v1\/(chat|devices)/.test(path) ? { device: randomUUID() } : { key };
+      const sent = { ...device, ...body };
+      const refused = await here.call(method.toUpperCase(), path.replace(/\{\w+\}/g, "%FF"), sent);
+      // The token of a share is looked up first.
+      if (path.startsWith("/v1/shared/")) assert.equal(Math.floor(refused.status / 100), 4, name);
+      else assertProblem(refused, 400, "request_invalid");
+      count++;
+    }
+  }
+  assert(count > 50, `${count} operations have a parameter in their path`);
+  assertProblem(await here.call("GET", "/v1/sessions?user=%FF", { key }), 400, "request_invalid");
+  assert.equal((await here.call("GET", "/v1/sessions?user=%25FF", { key })).status, 200);
+});
+
+test("a parameter of the query that is given twice is refused, unless it takes several values", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  for (const path of ["/v1/sessions?limit=1&limit=2", "/v1/search?text=a&text=b", "/v1/events?limit=1&limit=1"])
+    assertProblem(await here.call("GET", path, { key }), 400, "request_invalid");
+  const twice = await here.call("GET", "/v1/search?text=a&text=b", { key });
+  assert.match(twice.json.detail as string, /query\.text.*occurs once/);
+  assert.equal((await here.call("GET", "/v1/sessions?label=a%3D1&label=b%3D2", { key })).status, 200);
+});
+
 test("the log names the session of a request, and neither the device nor any message", async () => {
   const log: LogEntry[] = [];
   await using here = serve({ server: { log: (entry) => log.push(entry) } });

@@ -65,7 +65,10 @@ export class RemoteAttachments {
     const isNamed = (from > 0 || to !== undefined) && to !== from - 1;
     let response = await this.#get(hash, isNamed ? `bytes=${from}-${to ?? ""}` : undefined);
     // That of no bytes at the end, perhaps: the type and the name come with the whole.
-    if (response.status === 416) response = await this.#get(hash);
+    if (response.status === 416) {
+      await response.body?.cancel().catch(() => undefined);
+      response = await this.#get(hash);
+    }
     const { headers, body } = response;
     const length = this.#lengthOf(response);
     const last = to ?? length - 1;

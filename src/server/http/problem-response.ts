@@ -16,9 +16,10 @@ export function asSessionError(error: unknown, requestId: string): SessionError 
   return thrownError(error, requestId);
 }
 
-export function problemResponse(c: RequestContext, error: SessionError): Response {
+/** The response of an error, with the status of its code or another one. */
+export function problemResponse(c: RequestContext, error: SessionError, status: number = error.status): Response {
   const requestId = c.get("requestId");
-  const problem = problemOf(error, { requestId, audience: c.get("audience") });
+  const problem = { ...problemOf(error, { requestId, audience: c.get("audience") }), status };
   if (
     hasCode(error, "rate_limited") ||
     hasCode(error, "device_budget_exceeded") ||

@@ -105,10 +105,11 @@ export function addRoute<Params, Query, Body>(
     // Responses depend on headers that caches do not compare.
     if (route.scope !== "open") c.header("cache-control", "no-store");
     await admit(c, route.scope);
+    if (route.scope !== "open") guardEncoding(c);
     const params = checked(route.params, c.req.param(), "path");
     // Every `{id}` in a path is a session's.
     c.set("session", c.req.param("id")?.slice(0, 256));
-    if (route.scope !== "open") guardQuery(route, c.req.query());
+    if (route.scope !== "open") guardQuery(route, c.req.queries());
     const query = checked(route.query, { ...c.req.query(), ...repeatedOf(c, route.repeated) }, "query");
     const body = await bodyOf(c, route);
     const response = await answer(c, { params, query, body });
@@ -139,19 +140,44 @@ function honoPath(path: string): string {
 }
 
 /**
- * Refuses a parameter that the route does not have: ignored, it would silently widen or move what the caller asks for.
- * Open routes take any, because probes and scrapers add their own.
+ * Refuses a path or a query that does not decode to UTF-8: Hono takes such a part as it is written, so `%FF` would name the
+ * same thing as `%25FF`.
  * @throws SessionError `request_invalid`
  */
-function guardQuery({ query }: Pick<Route<unknown, unknown, unknown>, "query">, given: Record<string, string>): void {
+function guardEncoding(c: RequestContext): void {
+  const { pathname, search } = new URL(c.req.url);
+  for (const [part, sent] of [
+    ["path", pathname],
+    ["query", search],
+  ] as const) {
+    if (!sent.includes("%")) continue;
+    try {
+      decodeURIComponent(sent);
+    } catch (cause) {
+      throw new SessionError("request_invalid", { path: part, expected: "percent_encoded" }, { cause });
+    }
+  }
+}
+
+/**
+ * Refuses a parameter that the route does not have, and a second value of a parameter that has one: ignored, it would
+ * silently widen or move what the caller asks for. Open routes take any, because probes and scrapers add their own.
+ * @throws SessionError `request_invalid`
+ */
+function guardQuery(
+  { query, repeated = [] }: Pick<Route<unknown, unknown, unknown>, "query" | "repeated">,
+  given: Record<string, readonly string[]>,
+): void {
   const known = Object.keys((query as { readonly shape?: object } | undefined)?.shape ?? {});
   const unknown = Object.keys(given).find((name) => !known.includes(name));
-  if (unknown === undefined) return;
-  throw new SessionError("request_invalid", {
-    path: `query.${unknown}`.slice(0, 100),
-    expected: "no_parameter",
-    known,
-  });
+  if (unknown !== undefined)
+    throw new SessionError("request_invalid", {
+      path: `query.${unknown}`.slice(0, 100),
+      expected: "no_parameter",
+      known,
+    });
+  const twice = known.find((name) => !repeated.includes(name) && (given[name]?.length ?? 0) > 1);
+  if (twice !== undefined) throw new SessionError("request_invalid", { path: `query.${twice}`, expected: "unique" });
 }
 
 function repeatedOf(c: RequestContext, names: readonly string[] = []): Record<string, readonly string[]> {

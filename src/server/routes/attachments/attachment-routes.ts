@@ -1,10 +1,12 @@
 /** Puts, lists and opens the attachments of a session. */
 import { z } from "zod";
 import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
 import type { Attachment, OpenAttachment, RangeOfAttachment, Session } from "../../../index.ts";
 import { idInPath } from "../../../protocol/schemas.ts";
 import { attachmentAnswer, attachmentsAnswer } from "../../../protocol/attachment-schemas.ts";
 import { lengthHeader } from "../../../protocol/wire.ts";
+import { problemResponse } from "../../http/problem-response.ts";
 import { addRoute, brokenBody, jsonAnswer, type RequestContext } from "../../http/route.ts";
 import type { Shared } from "../../http/server-context.ts";
 import { rangeIn } from "./byte-range.ts";
@@ -138,8 +140,19 @@ async function openedReply(
     return range === "beyond" ? noBytes : (range ?? {});
   });
   const range = rangeOf(opened);
-  if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${opened.length}` });
+  if (range === "beyond") {
+    const { length } = opened;
+    c.header("content-range", `bytes */${length}`);
+    return problemResponse(c, new SessionError("range_invalid", { ...beyond(c, length), length }), 416);
+  }
   return await bytesReply(c, opened, range);
+}
+
+/** The bounds of the header of a range beyond the end, as its sender gave them. */
+function beyond(c: RequestContext, length: number): { readonly from: number; readonly to: number } {
+  const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/.exec(c.req.header("range") ?? "") ?? [];
+  if (first === "") return { from: length, to: length - 1 };
+  return { from: Number(first), to: last === "" ? Number(first) : Number(last) };
 }
 
 const noBytes = { from: 0, to: -1 } as const;
