@@ -152,6 +152,24 @@ test("an upload over the limit, one that breaks off, and one of a reader leave n
   assert.equal(json.status, 201);
 });
 
+test("a client puts bytes alone: a text or another value is refused before it is sent", async () => {
+  await using here = serve();
+  await here.sessions.create({ id: "s" });
+  const client = connect({
+    url: "http://server.test",
+    key: await here.key("write"),
+    fetch: async (request, init) => await here.server.fetch(new Request(request, init)),
+  });
+  const session = await client.get("s");
+  assert(session !== null);
+  for (const wrong of ["text", null, undefined, 5, {}, [1, 2]])
+    await assert.rejects(session.attachments.put(wrong as never, { type: "a/b" }), (error) =>
+      hasCode(error, "argument_invalid"),
+    );
+  assert.deepEqual(await session.attachments.list(), []);
+  assert.equal((await session.attachments.put(new Blob([given]), { type: "a/b" })).hash, hash);
+});
+
 test("the hash of another session or tenant is a 404, like a missing one", async () => {
   await using here = serve();
   const key = await here.key("read");

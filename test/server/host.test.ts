@@ -295,6 +295,18 @@ test("Prometheus metrics have live sessions, mailboxes and their events", async 
   }
 });
 
+test("the addresses of hosts are for the right admin alone", async () => {
+  await using here = await place({ address: "http://host.test" });
+  const listed = async (key?: string): Promise<string[]> => {
+    const { json } = await here.call("GET", "/v1/hosts", key === undefined ? {} : { key });
+    assert.equal(json.items.length, 1);
+    return Object.keys(json.items[0] as object).toSorted();
+  };
+  assert.deepEqual(await listed(), ["address", "alive", "host", "pid", "seenAt"]);
+  for (const right of ["read", "write"] as const)
+    assert.deepEqual(await listed(await here.serving.key(right)), ["alive", "seenAt"], right);
+});
+
 test("the OpenAPI document has the routes of a host only if there is one", async () => {
   await using here = await place();
   const paths = async (document: Promise<Answered>) => Object.keys((await document).json.paths);

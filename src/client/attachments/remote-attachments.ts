@@ -1,4 +1,4 @@
-import { guardNumber } from "../../domain/values/invalid-argument.ts";
+import { guardNumber, invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type {
@@ -35,6 +35,9 @@ export class RemoteAttachments {
     source: Uint8Array | Blob | ReadableStream<Uint8Array>,
     options: PutAttachmentOptions,
   ): Promise<StoredAttachment> {
+    const isSource = [Uint8Array, Blob, ReadableStream].some((kind) => source instanceof kind);
+    // fetch sends another value as its text.
+    if (!isSource) throw invalidArgument("source", source, { expected: "byte_source" });
     guardNames(options, "options", putNames);
     const { type, name } = options;
     const answer = await this.#http.ask({

@@ -40,14 +40,21 @@ export function addStoreRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/hosts",
-      summary: "List the hosts of live sessions on the store, the latest heartbeat first",
+      summary:
+        "List the hosts of live sessions on the store, the latest heartbeat first; their addresses, machines and processes for admin",
       scope: "read",
       answers: {
         200: {
           description: "the hosts",
           schema: z.object({
             items: z.array(
-              z.object({ address: z.string(), host: z.string(), pid: z.number(), seenAt: instant, alive: z.boolean() }),
+              z.object({
+                address: z.string().optional().meta({ description: "for a key with the right admin" }),
+                host: z.string().optional().meta({ description: "the name of its machine, for admin" }),
+                pid: z.number().optional().meta({ description: "for admin" }),
+                seenAt: instant,
+                alive: z.boolean(),
+              }),
             ),
           }),
         },
@@ -55,7 +62,14 @@ export function addStoreRoutes(shared: Shared): void {
     },
     async (c) => {
       const { items } = await listHosts(c.get("sessions"));
-      return jsonAnswer(c, { items: items.map((host) => ({ ...host, seenAt: host.seenAt.toISOString() })) });
+      // A host serves all tenants. A reader sees whether hosts are alive, and not where they are.
+      const isAdmin = c.get("key").right === "admin";
+      const listed = items.map(({ seenAt, alive, ...where }) => ({
+        ...(isAdmin && where),
+        seenAt: seenAt.toISOString(),
+        alive,
+      }));
+      return jsonAnswer(c, { items: listed });
     },
   );
 

@@ -187,9 +187,10 @@ function Line({ session, why, isStuck }: StuckSession & { readonly isStuck: bool
 }
 
 interface Host {
-  readonly address: string;
-  readonly host: string;
-  readonly pid: number;
+  /** Absent, as the machine and the process, for a key without the right admin. */
+  readonly address?: string;
+  readonly host?: string;
+  readonly pid?: number;
   readonly seenAt: string;
   readonly alive: boolean;
 }
@@ -207,13 +208,15 @@ function Hosts({ round }: { readonly round: number }): JSX.Element {
         <p class="faint">None. perdure host run starts one.</p>
       ) : (
         <ul class="lines">
-          {value.items.map((host) => (
-            <li key={host.address} class="line">
+          {value.items.map((host, index) => (
+            <li key={host.address ?? index} class="line">
               <StateMark state={host.alive ? "active" : "failed"} />
-              <span class="clip">{host.address}</span>
-              <span class="faint clip">
-                {host.host} · pid {host.pid}
-              </span>
+              <span class="clip">{host.address ?? "a host"}</span>
+              {host.address !== undefined && (
+                <span class="faint clip">
+                  {host.host} · pid {host.pid}
+                </span>
+              )}
               <span class="faint num">
                 <Ago at={host.seenAt} />
               </span>
