@@ -13,6 +13,9 @@ import { turn } from "./workload.ts";
 
 const connections = 4;
 const writers = 1000;
+/** The batches by hand: about as many rows as the store puts into one, and as many at once as it has in flight. */
+const batchRows = 250;
+const batchesAtOnce = 2;
 const longTurns = 5000;
 const longSessions = 8;
 
@@ -89,7 +92,7 @@ class ByHand {
 
   /** As {@link compareAndInsert}, for each of these sessions in one statement. */
   async compareAndInsertMany(sessions: readonly string[]): Promise<void> {
-    await this.pool.query(
+    const { rowCount } = (await this.pool.query(
       `with moved as (
          update heads set version = heads.version + 1
          from unnest($1::text[], $2::bigint[], $3::text[]) as given(id, version, data)
@@ -98,7 +101,8 @@ class ByHand {
        )
        insert into turns (session, seq, data) select id || ' compared', version, data from moved`,
       [[...sessions], sessions.map((session) => this.#nextVersion(session)), sessions.map(() => this.data)],
-    );
+    )) as unknown as { readonly rowCount: number };
+    if (rowCount !== sessions.length) throw new Error("no other writer is at work");
   }
 
   #nextVersion(session: string): number {
@@ -171,7 +175,9 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
     Array.from({ length: writers }, (_, index) => sessions.create({ id: `w_${index}` })),
   );
   const ids = opened.map(({ id }) => id);
-  const batches = Array.from({ length: writers / 100 }, (_, index) => ids.slice(index * 100, index * 100 + 100));
+  const batches = Array.from({ length: writers / batchRows }, (_, index) =>
+    ids.slice(index * batchRows, (index + 1) * batchRows),
+  );
   const each = 10;
   const appendAll = (): Promise<number> =>
     rateOf(writers * each, () => Promise.all(opened.map((session) => appendTimes(session, each))));
@@ -186,16 +192,16 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
   const oneByOne = (): Promise<number> => rateOf(writers, () => inLanes(connections, ids, (id) => byHand.insert(id)));
   const limits: readonly [string, () => Promise<number>, Measure["bar"]][] = [
     [
-      `insert … select from unnest, 100 rows, ${connections} at once`,
-      () => inBatches(connections, insertMany),
+      `insert … select from unnest, ${batchRows} rows, ${batchesAtOnce} at once`,
+      () => inBatches(batchesAtOnce, insertMany),
       { atLeast: 0.55 },
     ],
     [
-      `compare and insert, 100 rows, ${connections} at once`,
-      () => inBatches(connections, compareAndInsertMany),
+      `compare and insert, ${batchRows} rows, ${batchesAtOnce} at once`,
+      () => inBatches(batchesAtOnce, compareAndInsertMany),
       { atLeast: 0.8 },
     ],
-    ["insert … select from unnest, 100 rows, one after another", () => inBatches(1, insertMany), undefined],
+    [`insert … select from unnest, ${batchRows} rows, one after another`, () => inBatches(1, insertMany), undefined],
     [`bare inserts, ${connections} at once`, oneByOne, { atLeast: 3 }],
   ];
   await appendAll();
